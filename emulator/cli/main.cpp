@@ -1,0 +1,51 @@
+// The command line: options in, one command out.
+#include <CLI/CLI.hpp>
+
+#include "launcher/commands.hpp"
+
+using namespace vfiolab::launcher;
+
+int main(int argc, char** argv) {
+  CLI::App app{"A user-mode IOMMU and VFIO emulator for testing."};
+  app.require_subcommand(1);
+  app.set_version_flag("--version", VFIOLAB_VERSION);
+  int status = 0;
+
+  RunOptions run;
+  CLI::App* run_command = app.add_subcommand("run", "run a program against an emulated machine");
+  auto* topology = run_command->add_option("-t,--topology", run.topology, "topology file (JSON)");
+  auto* session = run_command->add_option("--session", run.session, "join this running serve");
+  topology->excludes(session);
+  run_command->add_option("--trace", run.trace, "write every input and output of the core here");
+  run_command->add_option("command", run.command, "the program and its arguments")->required();
+  run_command->prefix_command(false);
+  run_command->callback([&] {
+    if (run.topology.empty() && run.session.empty())
+      throw CLI::RequiredError("-t FILE or --session NAME");
+    status = Run(run);
+  });
+
+  ServeOptions serve;
+  CLI::App* serve_command = app.add_subcommand("serve", "mount an emulated machine for many clients");
+  serve_command->add_option("-t,--topology", serve.topology, "topology file (JSON)")->required();
+  serve_command->add_option("--mount", serve.mount_point, "an existing directory");
+  serve_command->add_option("--session", serve.session, "name (default: the topology's)");
+  serve_command->add_option("--trace", serve.trace, "write every input and output of the core here");
+  serve_command->callback([&] { status = Serve(serve); });
+
+  std::string file;
+  CLI::App* check_command = app.add_subcommand("check", "report all errors of a topology file");
+  check_command->add_option("-t,--topology", file, "topology file (JSON)")->required();
+  check_command->callback([&] { status = Check(file); });
+
+  bool json = false;
+  CLI::App* show_command = app.add_subcommand("show", "show a topology as a tree");
+  show_command->add_option("-t,--topology", file, "topology file (JSON)")->required();
+  show_command->add_flag("--json", json, "for programs");
+  show_command->callback([&] { status = Show(file, json); });
+
+  app.add_subcommand("models", "list the device models")->callback([&] { status = ListModels(); });
+
+  CLI11_PARSE(app, argc, argv);
+  return status;
+}

@@ -1,0 +1,54 @@
+// A client process as the core sees it: memory that can be read, written, and found missing. The
+// core says what it needs; process/ and tests provide it.
+#pragma once
+#include <memory>
+#include <optional>
+#include <span>
+
+#include "base/address.hpp"
+#include "base/result.hpp"
+
+namespace vfiolab {
+
+// Memory of the caller, for as long as its call lasts.
+class ClientMemory {
+ public:
+  virtual ~ClientMemory() = default;
+  // All bytes or EFAULT, as the kernel's copy_from_user(). A write that fails may have written a
+  // part. Either may take as long as the client's memory takes to appear.
+  virtual Result<> Read(ClientAddress from, std::span<std::byte> to) = 0;
+  virtual Result<> Write(ClientAddress to, std::span<const std::byte> from) = 0;
+
+  template <class T>
+  Result<T> Load(ClientAddress from) {
+    T value{};
+    TRY(Read(from, BytesOf(value)));
+    return value;
+  }
+  template <class T>
+  Result<> Store(ClientAddress to, const T& value) {
+    return Write(to, BytesOf(value));
+  }
+};
+
+// One mm (a process image between exec and exec), held by the mappings that were made in it. After
+// that image is gone every access fails: a process that got its pid or its address is a stranger.
+class AddressSpace {
+ public:
+  virtual ~AddressSpace() = default;
+
+  // False when any byte is out of reach; a part may have been copied.
+  virtual bool Read(ClientAddress from, std::span<std::byte> to) = 0;
+  virtual bool Write(ClientAddress to, std::span<const std::byte> from) = 0;
+
+  // What pinning [start, start+length) for the device would say: EFAULT where nothing is mapped or
+  // the mapping forbids it (mm/gup.c check_vma_flags). Costs per mapping of the client, not per page.
+  virtual Result<> CheckPinnable(ClientAddress start, u64 length, Permissions wanted) = 0;
+
+  // Locked-memory accounting of this mm (vfio_iommu_type1.c vfio_lock_acct): ENOMEM when the
+  // client has no CAP_IPC_LOCK and `pages` more would exceed its RLIMIT_MEMLOCK.
+  virtual Result<> ChargeLocked(u64 pages) = 0;
+  virtual void UnchargeLocked(u64 pages) = 0;
+};
+
+}  // namespace vfiolab

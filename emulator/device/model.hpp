@@ -1,0 +1,21 @@
+// A device model that a topology can name.
+#pragma once
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include "device/params.hpp"
+
+namespace vfiolab {
+
+class DeviceHost;
+class PciDevice;
+
+struct Model {
+  std::string_view name;
+  std::string_view summary;  // one line, for `vfiolab models` and error texts
+  std::span<const ParamSpec> params;
+  std::unique_ptr<PciDevice> (*create)(DeviceHost&, const Params&);
+};
+
+}  // namespace vfiolab

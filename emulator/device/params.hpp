@@ -1,0 +1,44 @@
+// Parameters of a device model, as the topology file gives them.
+#pragma once
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/bytes.hpp"
+#include "base/check.hpp"
+
+namespace vfiolab {
+
+// One parameter a model understands. A number in bytes may be written "64K" in the topology.
+struct ParamSpec {
+  std::string_view name;
+  std::string_view meaning;
+  u64 fallback;  // when the topology is silent
+  u64 min;
+  u64 max;
+  bool power_of_two_or_zero = false;
+};
+
+// Values for every parameter of a model; the topology has checked them against the ParamSpecs.
+class Params {
+ public:
+  Params() = default;
+  Params(std::span<const ParamSpec> specs, const std::map<std::string, u64>& given) {
+    for (const ParamSpec& spec : specs) {
+      const auto it = given.find(std::string(spec.name));
+      values_.emplace(spec.name, it == given.end() ? spec.fallback : it->second);
+    }
+  }
+  // `name` must be one of the model's own parameters.
+  u64 operator[](std::string_view name) const {
+    const auto it = values_.find(name);
+    CHECK_OURS(it != values_.end());
+    return it->second;
+  }
+
+ private:
+  std::map<std::string, u64, std::less<>> values_;
+};
+
+}  // namespace vfiolab

@@ -1,0 +1,132 @@
+#include "launcher/child.hpp"
+
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstring>
+#include <fstream>
+
+#include <dirent.h>
+#include <fmt/format.h>
+
+#include "base/trace.hpp"
+#include "launcher/descriptor_message.hpp"
+#include "launcher/filter.hpp"
+#include "launcher/view.hpp"
+
+namespace vfiolab::launcher {
+namespace {
+
+sigset_t HandledSignals() {
+  sigset_t set;
+  ::sigemptyset(&set);
+  for (const int signal : {SIGCHLD, SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2})
+    ::sigaddset(&set, signal);
+  return set;
+}
+
+// Why the client could not be started, as it travels to the parent.
+struct StartFailure {
+  int code = 0;
+  char reason[500] = {};
+};
+
+[[noreturn]] void Report(int socket, const Error& error) {
+  StartFailure failure{error.code, {}};
+  std::strncpy(failure.reason, error.reason.c_str(), sizeof failure.reason - 1);
+  [[maybe_unused]] const ssize_t sent = ::send(socket, &failure, sizeof failure, MSG_NOSIGNAL);
+  ::_exit(127);
+}
+
+[[noreturn]] void RunChild(const std::vector<std::string>& command, const std::string& tree,
+                           bool hide_tree, int socket) {
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (auto view = BuildView(tree, hide_tree); !view) Report(socket, view.error());
+  const sigset_t handled = HandledSignals();
+  ::sigprocmask(SIG_UNBLOCK, &handled, nullptr);
+  std::vector<char*> argv;
+  for (const std::string& word : command) argv.push_back(const_cast<char*>(word.c_str()));
+  argv.push_back(nullptr);
+  auto listener = InstallFilter();
+  if (!listener) Report(socket, listener.error());
+  SendDescriptor(socket, listener->get());
+  listener->Reset();
+  ::execvp(argv[0], argv.data());
+  const int code = errno;
+  Report(socket, {code, fmt::format("cannot run {}: {}", command[0], std::strerror(code)), {}});
+}
+
+std::vector<pid_t> Children() {
+  std::vector<pid_t> children;
+  DIR* tasks = ::opendir("/proc/self/task");
+  while (const dirent* task = tasks != nullptr ? ::readdir(tasks) : nullptr) {
+    std::ifstream list(fmt::format("/proc/self/task/{}/children", task->d_name));
+    for (pid_t pid = 0; list >> pid;) children.push_back(pid);
+  }
+  if (tasks != nullptr) ::closedir(tasks);
+  return children;
+}
+
+// Processes that the client left behind have become children of this one.
+void KillLeftovers() {
+  for (auto children = Children(); !children.empty(); children = Children()) {
+    for (const pid_t pid : children) ::kill(pid, SIGKILL);
+    for (const pid_t pid : children) ::waitpid(pid, nullptr, 0);
+  }
+}
+
+}  // namespace
+
+void Child::PrepareParent() {
+  const sigset_t handled = HandledSignals();
+  ::sigprocmask(SIG_BLOCK, &handled, nullptr);
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+}
+
+Result<Child> Child::Start(const std::vector<std::string>& command, const std::string& tree,
+                           bool hide_tree, const std::function<void(UniqueFd)>& listener) {
+  int sockets[2];
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0)
+    return Fail(errno, "socketpair: " + ErrnoName(errno));
+  const UniqueFd ours(sockets[0]);
+  UniqueFd theirs(sockets[1]);
+  const pid_t pid = ::fork();
+  if (pid < 0) return Fail(errno, "fork: " + ErrnoName(errno));
+  if (pid == 0) RunChild(command, tree, hide_tree, theirs.get());
+  theirs.Reset();
+  // First the listener, then the end of the stream when the command runs, or a failure.
+  StartFailure failure;
+  auto message = ReceiveDescriptor(ours.get(), BytesOf(failure));
+  if (message.descriptor) {
+    listener(std::move(message.descriptor));
+    message = ReceiveDescriptor(ours.get(), BytesOf(failure));
+  }
+  if (message.size == sizeof failure) {
+    ::waitpid(pid, nullptr, 0);
+    return Fail(failure.code, failure.reason);
+  }
+  return Child(pid);
+}
+
+int Child::WaitForExit() {
+  const sigset_t handled = HandledSignals();
+  while (true) {
+    int status = 0;
+    pid_t ended = 0;
+    while ((ended = ::waitpid(-1, &status, WNOHANG)) > 0) {
+      if (ended != pid_) continue;
+      KillLeftovers();
+      return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    }
+    siginfo_t info{};
+    const int signal = ::sigwaitinfo(&handled, &info);
+    // What the terminal sends it sends to the client as well.
+    if (signal > 0 && signal != SIGCHLD && info.si_code != SI_KERNEL) ::kill(pid_, signal);
+  }
+}
+
+}  // namespace vfiolab::launcher

@@ -1,0 +1,36 @@
+// Starts a client inside its view, under the filter, and waits for it.
+#pragma once
+#include <signal.h>
+#include <sys/types.h>
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/result.hpp"
+#include "base/unique_fd.hpp"
+
+namespace vfiolab::launcher {
+
+class Child {
+ public:
+  // Blocks the signals that WaitForExit() handles, so that none is lost; and makes orphans of the
+  // client this process's children. Before any thread is started.
+  static void PrepareParent();
+
+  // Starts `command`. The client sees the tree mounted at `tree`; with `hide_tree` not the mount
+  // itself. `listener` gets the filter's listener before the command runs. ENOENT, EACCES: the
+  // command cannot be run; else why the view could not be made.
+  static Result<Child> Start(const std::vector<std::string>& command, const std::string& tree,
+                             bool hide_tree, const std::function<void(UniqueFd)>& listener);
+
+  // Waits; passes SIGTERM, SIGHUP and the like on. Whatever the client left running is killed.
+  // The exit status as a shell gives it: 128 + N after signal N.
+  int WaitForExit();
+
+ private:
+  explicit Child(pid_t pid) : pid_(pid) {}
+  pid_t pid_;
+};
+
+}  // namespace vfiolab::launcher

@@ -1,0 +1,54 @@
+// The whole emulator, put together: a machine, its protocols, its tree, and what serves them.
+#pragma once
+#include <fstream>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "topology/config_error.hpp"
+#include "topology/spec.hpp"
+#include "transport/fuse_server.hpp"
+#include "transport/host_environment.hpp"
+#include "transport/notifier.hpp"
+#include "vfio/nodes.hpp"
+
+namespace vfiolab::launcher {
+
+class Emulation {
+ public:
+  // Builds the machine of `spec`. Starts a watchdog thread: namespaces are entered before.
+  explicit Emulation(const topology::TopologySpec& spec);
+  ~Emulation();
+
+  // The topology could not be built; empty when all is well.
+  const std::string& error() const { return error_; }
+
+  // Writes every input and output of the core to `path`. EACCES and the like: not writable.
+  Result<> TraceTo(const std::string& path);
+  // Mounts the tree at the directory and serves it from threads of its own until Stop().
+  Result<> Serve(const std::string& mount_point, FuseServer::Options options);
+  void Stop();
+
+  FuseServer& fuse() { return *fuse_; }
+  Notifier& notifier() { return *notifier_; }
+  EventLoop& loop() { return *loop_; }
+
+ private:
+  void BuildTree();
+
+  HostEnvironment environment_;
+  Turn turn_;
+  Trace trace_;
+  std::ofstream trace_file_;
+  Machine machine_;
+  Door door_;
+  std::unique_ptr<vfio::Vfio> vfio_;
+  std::shared_ptr<Directory> root_ = std::make_shared<Directory>();
+  std::unique_ptr<EventLoop> loop_;
+  std::unique_ptr<FuseServer> fuse_;
+  std::unique_ptr<Notifier> notifier_;
+  std::thread core_;
+  std::string error_;
+};
+
+}  // namespace vfiolab::launcher

@@ -1,0 +1,69 @@
+#include "launcher/filter.hpp"
+
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <linux/vfio.h>
+#include <seccomp.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#include <memory>
+#include <vector>
+
+#include "base/trace.hpp"
+
+namespace vfiolab::launcher {
+namespace {
+
+// SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV of Linux 5.19: a signal does not restart a call that the
+// notifier has already taken up.
+constexpr unsigned kWaitKillable = 1u << 5;
+
+constexpr unsigned kReturningDescriptors[] = {VFIO_GROUP_GET_DEVICE_FD};
+
+Result<std::vector<sock_filter>> BuildProgram() {
+  const std::unique_ptr<void, decltype(&seccomp_release)> context(seccomp_init(SCMP_ACT_ALLOW),
+                                                                  &seccomp_release);
+  if (!context) return Fail(ENOMEM, "libseccomp");
+  // Programs of other architectures run, but without descriptors of devices.
+  seccomp_attr_set(context.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ALLOW);
+  for (const unsigned command : kReturningDescriptors)
+    seccomp_rule_add(context.get(), SCMP_ACT_NOTIFY, SCMP_SYS(ioctl), 1,
+                     SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffff, command));
+  seccomp_rule_add(context.get(), SCMP_ACT_NOTIFY, SCMP_SYS(mmap), 1,
+                   SCMP_A3(SCMP_CMP_MASKED_EQ, MAP_ANONYMOUS, 0));
+  const UniqueFd file(::memfd_create("filter", MFD_CLOEXEC));
+  if (!file || seccomp_export_bpf(context.get(), file.get()) != 0)
+    return Fail(EINVAL, "libseccomp cannot build the filter");
+  const off_t size = ::lseek(file.get(), 0, SEEK_END);
+  std::vector<sock_filter> program(static_cast<std::size_t>(size) / sizeof(sock_filter));
+  if (::pread(file.get(), program.data(), static_cast<std::size_t>(size), 0) != size)
+    return Fail(EIO, "the filter cannot be read back");
+  return program;
+}
+
+}  // namespace
+
+Result<UniqueFd> InstallFilter() {
+  std::vector<sock_filter> program = TRY(BuildProgram());
+  const sock_fprog filter{static_cast<unsigned short>(program.size()), program.data()};
+  const auto install = [&](unsigned flags) {
+    return static_cast<int>(::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
+                                      SECCOMP_FILTER_FLAG_NEW_LISTENER | flags, &filter));
+  };
+  int listener = install(kWaitKillable);
+  if (listener < 0 && errno == EINVAL) listener = install(0);
+  if (listener < 0 && errno == EACCES) {
+    // Without CAP_SYS_ADMIN the kernel wants a promise that nobody gains privileges later.
+    ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    listener = install(kWaitKillable);
+    if (listener < 0 && errno == EINVAL) listener = install(0);
+  }
+  if (listener < 0)
+    return Fail(errno, "the seccomp filter was refused: " + ErrnoName(errno) +
+                           (errno == EBUSY ? "; is this already inside vfiolab run?" : ""));
+  return UniqueFd(listener);
+}
+
+}  // namespace vfiolab::launcher

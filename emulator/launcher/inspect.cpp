@@ -1,0 +1,132 @@
+// The commands that only look at a topology: check, show, models.
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "fake_devices/models.hpp"
+#include "launcher/commands.hpp"
+#include "launcher/load.hpp"
+#include "topology/build.hpp"
+#include "topology/load.hpp"
+#include "topology/show.hpp"
+
+namespace vfiolab::launcher {
+namespace {
+
+// A machine that nobody opens.
+class NoEnvironment final : public Environment {
+  class Heap final : public DeviceMemory {
+    std::span<std::byte> Allocate(u64, u64) override { return {}; }
+    int fd() const override { return -1; }
+  };
+  std::unique_ptr<DeviceMemory> CreateDeviceMemory(const std::string&) override {
+    return std::make_unique<Heap>();
+  }
+  std::unique_ptr<EventfdWatch> WatchEventfd(const Eventfd&, std::function<void()>) override {
+    return nullptr;
+  }
+};
+
+std::string SizeText(u64 size) {
+  for (const auto& [unit, name] : {std::pair{1_GiB, "G"}, {1_MiB, "M"}, {1_KiB, "K"}})
+    if (size >= unit) return fmt::format("{}{}", size / unit, name);
+  return fmt::format("{}", size);
+}
+
+std::string_view MappingText(BarMapping mapping) {
+  switch (mapping) {
+    case BarMapping::kNone: return "none";
+    case BarMapping::kMemory: return "memory";
+    case BarMapping::kPoll: return "poll";
+    case BarMapping::kTrap: return "trap";
+  }
+  return "";
+}
+
+struct Inspection {
+  NoEnvironment environment;
+  Trace trace;
+  Machine machine;
+  Result<Success, topology::ConfigError> built;
+
+  explicit Inspection(const topology::TopologySpec& spec)
+      : machine(environment, trace, spec.iommu),
+        built(topology::Build(spec, fake_devices::Models(), machine)) {}
+
+  template <class F>
+  void ForEachBar(const topology::DeviceSpec& device, F visit) {
+    DeviceSlot& slot = *machine.device(device.bdf);
+    for (unsigned i = 0; i < slot.bars().size(); ++i)
+      if (slot.bars()[i]) visit(i, *slot.bars()[i], slot.device().bar(i)->spec.mapping);
+  }
+};
+
+}  // namespace
+
+std::optional<topology::TopologySpec> LoadOrComplain(const std::string& path) {
+  auto spec = topology::LoadFile(path, fake_devices::Models());
+  if (spec) return *std::move(spec);
+  fmt::print(stderr, "{}\n", topology::ToString(spec.error()));
+  return std::nullopt;
+}
+
+int Check(const std::string& topology) {
+  const auto spec = LoadOrComplain(topology);
+  if (!spec) return kBadTopology;
+  const Inspection inspection(*spec);
+  if (inspection.built) {
+    fmt::print("{}: {} devices, {} bridges, {} groups\n", topology, spec->devices.size(),
+               spec->bridges.size(), spec->groups.size());
+    return 0;
+  }
+  fmt::print(stderr, "{}\n", inspection.built.error().ToString());
+  return kBadTopology;
+}
+
+int Show(const std::string& topology, bool json) {
+  const auto spec = LoadOrComplain(topology);
+  if (!spec) return kBadTopology;
+  Inspection inspection(*spec);
+  if (!inspection.built) {
+    fmt::print(stderr, "{}\n", inspection.built.error().ToString());
+    return kBadTopology;
+  }
+  if (json) {
+    const auto facts = [&](const topology::DeviceSpec& device) {
+      nlohmann::json bars = nlohmann::json::array();
+      inspection.ForEachBar(device, [&](unsigned i, const BarLayout& bar, BarMapping mapping) {
+        bars.push_back({{"bar", i},
+                        {"address", bar.address},
+                        {"size", bar.size},
+                        {"space", bar.io ? "io" : bar.wide ? "memory64" : "memory32"},
+                        {"prefetchable", bar.prefetchable},
+                        {"mapping", MappingText(mapping)}});
+      });
+      return nlohmann::json{{"bars", bars}};
+    };
+    fmt::print("{}\n", topology::ToJson(*spec, facts).dump(2));
+    return 0;
+  }
+  const auto describe = [&](const topology::DeviceSpec& device) {
+    std::vector<std::string> lines;
+    inspection.ForEachBar(device, [&](unsigned i, const BarLayout& bar, BarMapping mapping) {
+      lines.push_back(fmt::format("BAR{} {:>5} {} at {:#x}, mmap: {}", i, SizeText(bar.size),
+                                  bar.io ? "I/O" : bar.wide ? "memory, 64 bits" : "memory",
+                                  bar.address, MappingText(mapping)));
+    });
+    return lines;
+  };
+  fmt::print("{}", topology::RenderTree(*spec, describe));
+  return 0;
+}
+
+int ListModels() {
+  for (const Model& model : fake_devices::Models()) {
+    fmt::print("{:<12} {}\n", model.name, model.summary);
+    for (const ParamSpec& param : model.params)
+      fmt::print("  {:<14} {} ({}..{}, default {})\n", param.name, param.meaning, param.min,
+                 param.max, param.fallback);
+  }
+  return 0;
+}
+
+}  // namespace vfiolab::launcher

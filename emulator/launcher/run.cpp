@@ -1,0 +1,77 @@
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cstdlib>
+
+#include <fmt/format.h>
+
+#include "base/trace.hpp"
+#include "launcher/child.hpp"
+#include "launcher/commands.hpp"
+#include "launcher/descriptor_message.hpp"
+#include "launcher/emulation.hpp"
+#include "launcher/load.hpp"
+#include "launcher/session.hpp"
+#include "launcher/view.hpp"
+
+namespace vfiolab::launcher {
+namespace {
+
+int Complain(const Error& error, int status = kCannotStart) {
+  fmt::print(stderr, "vfiolab: {}\n", error.reason);
+  return status;
+}
+
+int StatusOf(const Error& error) {
+  if (!error.reason.starts_with("cannot run ")) return kCannotStart;
+  return error.code == ENOENT ? 127 : 126;
+}
+
+int RunInSession(const RunOptions& options) {
+  auto session = JoinSession(options.session);
+  if (!session) return Complain(session.error());
+  Child::PrepareParent();
+  if (auto entered = EnterPrivateNamespace(); !entered) return Complain(entered.error());
+  auto child = Child::Start(options.command, session->mount_point, false, [&](UniqueFd listener) {
+    SendDescriptor(session->socket.get(), listener.get());
+    char taken = 0;
+    ::recv(session->socket.get(), &taken, 1, 0);
+  });
+  if (!child) return Complain(child.error(), StatusOf(child.error()));
+  return child->WaitForExit();
+}
+
+int RunAlone(const RunOptions& options) {
+  const auto spec = LoadOrComplain(options.topology);
+  if (!spec) return kBadTopology;
+  Child::PrepareParent();
+  if (auto entered = EnterPrivateNamespace(); !entered) return Complain(entered.error());
+  const auto staging = StagingDirectory();
+  if (!staging) return Complain(staging.error());
+  Emulation emulation(*spec);
+  if (!emulation.error().empty()) {
+    fmt::print(stderr, "{}\n", emulation.error());
+    return kBadTopology;
+  }
+  if (!options.trace.empty())
+    if (auto traced = emulation.TraceTo(options.trace); !traced) return Complain(traced.error());
+  if (auto served = emulation.Serve(*staging, {.allow_other = ::geteuid() == 0}); !served)
+    return Complain(served.error());
+  auto child = Child::Start(options.command, *staging, true, [&](UniqueFd listener) {
+    emulation.notifier().Add(std::move(listener));
+  });
+  const int status = child ? child->WaitForExit() : Complain(child.error(), StatusOf(child.error()));
+  emulation.Stop();
+  return status;
+}
+
+}  // namespace
+
+int Run(const RunOptions& options) {
+  const int status = options.session.empty() ? RunAlone(options) : RunInSession(options);
+  std::fflush(nullptr);
+  // A thread may still be inside a dead client's memory; nothing waits for it.
+  ::_exit(status);
+}
+
+}  // namespace vfiolab::launcher

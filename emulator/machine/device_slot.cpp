@@ -1,0 +1,148 @@
+#include "machine/device_slot.hpp"
+
+#include <linux/pci_regs.h>
+
+#include <fmt/format.h>
+
+#include "device/msix_table.hpp"
+#include "machine/machine.hpp"
+
+namespace vfiolab {
+
+DeviceSlot::DeviceSlot(Machine& machine, Bdf bdf, const Model& model, const Params& params,
+                       std::string driver)
+    : machine_(machine), bdf_(bdf), model_(model), driver_(std::move(driver)) {
+  device_ = model.create(*this, params);
+}
+
+DeviceSlot::~DeviceSlot() {
+  for (const TimerId id : timers_) machine_.clock().Cancel(id);
+}
+
+void DeviceSlot::PlaceBars(const BarLayouts& placed, bool multifunction) {
+  const PciIdentity& id = device_->identity();
+  bars_ = placed;
+  config_ = BuildFunctionConfig({.vendor_id = id.vendor_id,
+                                 .device_id = id.device_id,
+                                 .subsystem_vendor_id = id.subsystem_vendor_id,
+                                 .subsystem_id = id.subsystem_id,
+                                 .revision = id.revision,
+                                 .class_code = id.class_code,
+                                 .interrupt_pin = id.interrupt_pin,
+                                 .msi_vectors = id.msi_vectors,
+                                 .msix_vectors = id.msix_vectors,
+                                 .msix_bar = id.msix_bar,
+                                 .msix_pba_offset = MsixTable::PbaOffset(id.msix_vectors),
+                                 .express = id.express,
+                                 .multifunction = multifunction},
+                                bars_);
+}
+
+void DeviceSlot::WriteConfig(std::size_t at, std::span<const std::byte> from) {
+  config_.Write(at, from);
+  const bool touches_command = at < PCI_COMMAND + 2 && at + from.size() > PCI_COMMAND;
+  if (touches_command && sink_ != nullptr && intx_asserted_) sink_->OnIntx(true);
+}
+
+void DeviceSlot::ReadBar(unsigned bar, Offset at, std::span<std::byte> to) {
+  BarHandler& handler = *device_->bar(bar)->handler;
+  handler.Read(at, to);
+  // What a client stored through a mapping is an input like any other.
+  if (!handler.memory().empty())
+    machine_.trace().Input([&] {
+      return fmt::format("memory {} BAR{}+{:#x} {}", bdf_.ToString(), bar, at, Hex(to));
+    });
+}
+
+void DeviceSlot::WriteBar(unsigned bar, Offset at, std::span<const std::byte> from) {
+  device_->bar(bar)->handler->Write(at, from);
+}
+
+void DeviceSlot::ResetFunction() {
+  for (const TimerId id : timers_) machine_.clock().Cancel(id);
+  timers_.clear();
+  SetIntx(false);
+  device_->Reset();
+}
+
+void DeviceSlot::SetMsi(MsiState state) {
+  msi_ = state;
+  if (const u8 at = config_.FindCapability(PCI_CAP_ID_MSI))
+    config_.SetBits(at + PCI_MSI_FLAGS, 2, PCI_MSI_FLAGS_ENABLE, state == MsiState::kMsi);
+  if (const u8 at = config_.FindCapability(PCI_CAP_ID_MSIX))
+    config_.SetBits(at + PCI_MSIX_FLAGS, 2, PCI_MSIX_FLAGS_ENABLE, state == MsiState::kMsix);
+}
+
+Result<std::shared_ptr<Ioas>, Fault> DeviceSlot::OpenGate(Access access, Iova at, u64 length) {
+  if (!(config_.Get(PCI_COMMAND, 2) & PCI_COMMAND_MASTER))
+    return Failure{Fault{FaultReason::kBusMasterDisabled, access, at, length}};
+  if (group_ == nullptr || group_->ioas() == nullptr)
+    return Failure{Fault{FaultReason::kNotAttached, access, at, length}};
+  return group_->ioas();
+}
+
+Failure<DmaFault> DeviceSlot::Stop(const Fault& fault) {
+  machine_.RecordFault(bdf_, fault);
+  return {DmaFault{fault.at, Text(fault.reason)}};
+}
+
+Result<Success, DmaFault> DeviceSlot::DmaRead(Iova from, std::span<std::byte> to) {
+  const auto gate = OpenGate(Access::kRead, from, to.size());
+  if (!gate) return Stop(gate.error());
+  const auto moved = (*gate)->Read(from, to);
+  // Client memory is an input: two runs that read the same bytes go the same way.
+  machine_.trace().Input([&] {
+    return fmt::format("dma-read {} iova={:#x} {} bytes {}", bdf_.ToString(), Raw(from), to.size(),
+                       moved ? Hex(to) : std::string("faulted"));
+  });
+  if (!moved) return Stop(moved.error());
+  return {};
+}
+
+Result<Success, DmaFault> DeviceSlot::DmaWrite(Iova to, std::span<const std::byte> from) {
+  const auto gate = OpenGate(Access::kWrite, to, from.size());
+  if (!gate) return Stop(gate.error());
+  machine_.trace().Output([&] {
+    return fmt::format("dma-write {} iova={:#x} {} bytes {}", bdf_.ToString(), Raw(to),
+                       from.size(), Hex(from));
+  });
+  const auto moved = (*gate)->Write(to, from);
+  if (!moved) return Stop(moved.error());
+  return {};
+}
+
+void DeviceSlot::SignalMsi(unsigned vector) {
+  if (msi_ == MsiState::kDisabled || sink_ == nullptr) return;
+  machine_.trace().Output([&] { return fmt::format("msi {} vector {}", bdf_.ToString(), vector); });
+  sink_->OnMsi(vector);
+}
+
+void DeviceSlot::SetIntx(bool asserted) {
+  if (asserted == intx_asserted_) return;
+  intx_asserted_ = asserted;
+  config_.SetBits(PCI_STATUS, 2, PCI_STATUS_INTERRUPT, asserted);
+  machine_.trace().Output(
+      [&] { return fmt::format("intx {} {}", bdf_.ToString(), asserted ? "raised" : "lowered"); });
+  if (sink_ != nullptr) sink_->OnIntx(asserted);
+}
+
+void DeviceSlot::After(std::chrono::nanoseconds delay, std::function<void()> due) {
+  auto id = std::make_shared<TimerId>();
+  *id = machine_.clock().After(delay, [this, id, due = std::move(due)] {
+    timers_.erase(*id);
+    due();
+  });
+  timers_.insert(*id);
+}
+
+void DeviceSlot::GuestError(std::string_view what) {
+  machine_.trace().Output(
+      [&] { return fmt::format("guest-error {} {}", bdf_.ToString(), what); });
+}
+
+std::span<std::byte> DeviceSlot::AllocateBarMemory(unsigned bar, u64 size) {
+  if (!memory_) memory_ = machine_.environment().CreateDeviceMemory(bdf_.ToString());
+  return memory_->Allocate(BarFileOffset(bar), size);
+}
+
+}  // namespace vfiolab

@@ -1,0 +1,100 @@
+// Where a device sits: its config space, its gate to the bus, its interrupts and its timers.
+#pragma once
+#include <memory>
+#include <set>
+#include <string>
+
+#include "base/clock.hpp"
+#include "device/pci_device.hpp"
+#include "iommu/ioas.hpp"
+#include "machine/environment.hpp"
+#include "pci/bdf.hpp"
+#include "pci/function_config.hpp"
+
+namespace vfiolab {
+
+class IommuGroup;
+class Machine;
+
+// BAR n of a device begins here in the device's shared memory, as in VFIO's file offsets.
+constexpr u64 BarFileOffset(unsigned bar) { return u64{bar} << 40; }
+
+// Whoever has taken the interrupts of a function.
+class InterruptSink {
+ public:
+  virtual ~InterruptSink() = default;
+  virtual void OnMsi(unsigned vector) = 0;
+  virtual void OnIntx(bool asserted) = 0;
+};
+
+enum class MsiState { kDisabled, kMsi, kMsix };
+
+class DeviceSlot final : public DeviceHost {
+ public:
+  // `driver` is what is bound to the function: "vfio-pci", a host driver, or "" for none.
+  DeviceSlot(Machine& machine, Bdf bdf, const Model& model, const Params& params,
+             std::string driver);
+  ~DeviceSlot() override;
+
+  Bdf bdf() const { return bdf_; }
+  const Model& model() const { return model_; }
+  const std::string& driver() const { return driver_; }
+  PciDevice& device() { return *device_; }
+  const PciDevice& device() const { return *device_; }
+  Machine& machine() { return machine_; }
+  IommuGroup& group() { return *group_; }
+  void set_group(IommuGroup& group) { group_ = &group; }
+
+  // Config space as the hardware has it.
+  ConfigSpace& config() { return config_; }
+  const ConfigSpace& config() const { return config_; }
+  // Stores what the hardware lets be stored and acts on it (bus mastering, INTx disable).
+  void WriteConfig(std::size_t at, std::span<const std::byte> from);
+  const BarLayouts& bars() const { return bars_; }
+  // Gives BARs their addresses and builds config space; once, before use.
+  void PlaceBars(const BarLayouts& placed, bool multifunction);
+
+  // Accesses of 1, 2, 4 or 8 bytes, naturally aligned, inside a BAR that exists.
+  void ReadBar(unsigned bar, Offset at, std::span<std::byte> to);
+  void WriteBar(unsigned bar, Offset at, std::span<const std::byte> from);
+  // The file that backs BARs that can be mapped; -1 when there is none.
+  int shared_memory_fd() const { return memory_ ? memory_->fd() : -1; }
+
+  // Function-level reset of the device. Config space stays: whoever resets a function on a Linux
+  // host saves it before and restores it after.
+  void ResetFunction();
+
+  void set_interrupt_sink(InterruptSink* sink) { sink_ = sink; }
+  void SetMsi(MsiState state);
+  bool intx_asserted() const { return intx_asserted_; }
+
+  // DeviceHost
+  Result<Success, DmaFault> DmaRead(Iova from, std::span<std::byte> to) override;
+  Result<Success, DmaFault> DmaWrite(Iova to, std::span<const std::byte> from) override;
+  void SignalMsi(unsigned vector) override;
+  bool MsiEnabled() const override { return msi_ != MsiState::kDisabled; }
+  void SetIntx(bool asserted) override;
+  void After(std::chrono::nanoseconds delay, std::function<void()> due) override;
+  void GuestError(std::string_view what) override;
+  std::span<std::byte> AllocateBarMemory(unsigned bar, u64 size) override;
+
+ private:
+  Result<std::shared_ptr<Ioas>, Fault> OpenGate(Access access, Iova at, u64 length);
+  Failure<DmaFault> Stop(const Fault& fault);
+
+  Machine& machine_;
+  Bdf bdf_;
+  const Model& model_;
+  std::string driver_;
+  IommuGroup* group_ = nullptr;
+  std::unique_ptr<DeviceMemory> memory_;
+  std::unique_ptr<PciDevice> device_;
+  BarLayouts bars_;
+  ConfigSpace config_{kConventionalConfigSize};
+  InterruptSink* sink_ = nullptr;
+  MsiState msi_ = MsiState::kDisabled;
+  bool intx_asserted_ = false;
+  std::set<TimerId> timers_;
+};
+
+}  // namespace vfiolab

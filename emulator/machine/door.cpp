@@ -1,0 +1,128 @@
+#include "machine/door.hpp"
+
+#include <fmt/format.h>
+
+#include "machine/machine.hpp"
+
+namespace vfiolab {
+namespace {
+
+// Writes down what the core reads of the caller: an input as much as the call itself.
+class TracedMemory final : public ClientMemory {
+ public:
+  TracedMemory(ClientMemory& memory, Trace& trace) : memory_(memory), trace_(trace) {}
+
+  Result<> Read(ClientAddress from, std::span<std::byte> to) override {
+    Result<> result = memory_.Read(from, to);
+    trace_.Input([&] {
+      return fmt::format("memory {:#x} {}", Raw(from), result ? Hex(to) : Describe(result.error()));
+    });
+    return result;
+  }
+  Result<> Write(ClientAddress to, std::span<const std::byte> from) override {
+    trace_.Output([&] { return fmt::format("memory {:#x} {}", Raw(to), Hex(from)); });
+    return memory_.Write(to, from);
+  }
+
+ private:
+  ClientMemory& memory_;
+  Trace& trace_;
+};
+
+class TracedContext final : public CallContext {
+ public:
+  TracedContext(CallContext& caller, Trace& trace)
+      : caller_(caller), memory_(caller.memory(), trace) {}
+
+  pid_t tid() const override { return caller_.tid(); }
+  ClientMemory& memory() override { return memory_; }
+  Result<std::shared_ptr<AddressSpace>> address_space() override { return caller_.address_space(); }
+  Result<Eventfd> ImportEventfd(int fd) override { return caller_.ImportEventfd(fd); }
+  Result<std::shared_ptr<OpenFile>> ImportOpenFile(int fd) override {
+    return caller_.ImportOpenFile(fd);
+  }
+  bool can_map_regions() const override { return caller_.can_map_regions(); }
+
+ private:
+  CallContext& caller_;
+  TracedMemory memory_;
+};
+
+}  // namespace
+
+template <class F>
+void Door::Enter(Time now, F&& text) {
+  machine_.clock().AdvanceTo(now);
+  machine_.trace().Input(
+      [&] { return fmt::format("t={} {}", machine_.clock().now().count(), text()); });
+}
+
+Reply Door::Leave(Reply reply) {
+  machine_.trace().Output([&]() -> std::string {
+    if (reply.deferred()) return "deferred";
+    const Result<long>& value = reply.completion().value;
+    return value ? fmt::format("= {}", *value) : fmt::format("= -{}", Describe(value.error()));
+  });
+  return reply;
+}
+
+Reply Door::Open(Time now, CallContext& caller, FileNode& node, std::string_view path, int flags) {
+  Enter(now, [&] { return fmt::format("tid={} open {} {:#o}", caller.tid(), path, flags); });
+  TracedContext traced(caller, machine_.trace());
+  return Leave(node.Open(traced, flags));
+}
+
+Reply Door::Ioctl(Time now, CallContext& caller, OpenFile& file, u32 command, u64 argument) {
+  Enter(now, [&] {
+    return fmt::format("tid={} ioctl {} {:#x} {:#x}", caller.tid(), file.Name(), command, argument);
+  });
+  TracedContext traced(caller, machine_.trace());
+  return Leave(file.Ioctl(traced, command, argument));
+}
+
+Reply Door::Read(Time now, CallContext& caller, OpenFile& file, std::span<std::byte> to,
+                 u64 offset) {
+  Enter(now, [&] {
+    return fmt::format("tid={} read {} {:#x} {}", caller.tid(), file.Name(), offset, to.size());
+  });
+  Reply reply = file.Read(caller, to, offset);
+  if (!reply.deferred() && reply.completion().value)
+    machine_.trace().Output([&] {
+      return "data " + Hex(to.first(static_cast<std::size_t>(*reply.completion().value)));
+    });
+  return Leave(std::move(reply));
+}
+
+Reply Door::Write(Time now, CallContext& caller, OpenFile& file, std::span<const std::byte> from,
+                  u64 offset) {
+  Enter(now, [&] {
+    return fmt::format("tid={} write {} {:#x} {}", caller.tid(), file.Name(), offset, Hex(from));
+  });
+  return Leave(file.Write(caller, from, offset));
+}
+
+Result<> Door::Mmap(Time now, CallContext& caller, OpenFile& file, const MmapRequest& request) {
+  Enter(now, [&] {
+    return fmt::format("tid={} mmap {} {:#x} {:#x} {}", caller.tid(), file.Name(), request.offset,
+                       request.length, request.shared ? "shared" : "private");
+  });
+  Result<> result = file.Mmap(caller, request);
+  machine_.trace().Output(
+      [&] { return result ? std::string("= 0") : "= -" + Describe(result.error()); });
+  return result;
+}
+
+void Door::Release(Time now, std::shared_ptr<OpenFile> file) {
+  Enter(now, [&] { return "release " + file->Name(); });
+}
+
+void Door::Tick(Time now) {
+  Enter(now, [] { return "time"; });
+}
+
+void Door::Event(Time now, std::string_view what, const std::function<void()>& act) {
+  Enter(now, [&] { return std::string(what); });
+  act();
+}
+
+}  // namespace vfiolab

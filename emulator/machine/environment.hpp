@@ -1,0 +1,39 @@
+// What the machine needs of the world around it. The only such things: all else that reaches the
+// core comes through the Door.
+#pragma once
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "base/bytes.hpp"
+#include "base/eventfd.hpp"
+
+namespace vfiolab {
+
+// A sparse file of memory that can be handed to clients; one for each device.
+class DeviceMemory {
+ public:
+  virtual ~DeviceMemory() = default;
+  // `size` zero bytes at `offset` of the file; both in whole pages. They live as long as this.
+  virtual std::span<std::byte> Allocate(u64 offset, u64 size) = 0;
+  virtual int fd() const = 0;  // -1 where memory cannot be handed out
+};
+
+// Stops watching when destroyed.
+class EventfdWatch {
+ public:
+  virtual ~EventfdWatch() = default;
+};
+
+class Environment {
+ public:
+  virtual ~Environment() = default;
+  virtual std::unique_ptr<DeviceMemory> CreateDeviceMemory(const std::string& name) = 0;
+  // Calls `signalled` through the Door each time the counter of `eventfd` becomes non-zero, and
+  // clears the counter. `eventfd` stays the caller's.
+  virtual std::unique_ptr<EventfdWatch> WatchEventfd(const Eventfd& eventfd,
+                                                     std::function<void()> signalled) = 0;
+};
+
+}  // namespace vfiolab

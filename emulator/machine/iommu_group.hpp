@@ -1,0 +1,35 @@
+// The smallest set of devices that the IOMMU can tell from the rest.
+#pragma once
+#include <vector>
+
+#include "iommu/ioas.hpp"
+#include "machine/device_slot.hpp"
+
+namespace vfiolab {
+
+class IommuGroup {
+ public:
+  explicit IommuGroup(unsigned id) : id_(id) {}
+
+  unsigned id() const { return id_; }
+  const std::vector<DeviceSlot*>& devices() const { return devices_; }
+  const std::vector<Bdf>& bridges() const { return bridges_; }
+  void Add(DeviceSlot& slot);
+  void AddBridge(Bdf bdf) { bridges_.push_back(bdf); }
+
+  // True when no member is driven by a host driver, so that user space may own the group's DMA.
+  // Bridges do not count: their driver does no DMA (iommu.c iommu_group_claim_dma_owner).
+  bool DmaUnclaimed() const;
+
+  // Where the members' DMA goes; null blocks it.
+  const std::shared_ptr<Ioas>& ioas() const { return ioas_; }
+  void Attach(std::shared_ptr<Ioas> ioas) { ioas_ = std::move(ioas); }
+
+ private:
+  unsigned id_;
+  std::vector<DeviceSlot*> devices_;  // in Bdf order
+  std::vector<Bdf> bridges_;
+  std::shared_ptr<Ioas> ioas_;
+};
+
+}  // namespace vfiolab

@@ -1,0 +1,65 @@
+#include "machine/machine.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace vfiolab {
+
+void IommuGroup::Add(DeviceSlot& slot) {
+  devices_.push_back(&slot);
+  slot.set_group(*this);
+}
+
+bool IommuGroup::DmaUnclaimed() const {
+  return std::ranges::all_of(devices_, [](const DeviceSlot* slot) {
+    return slot->driver().empty() || slot->driver() == "vfio-pci";
+  });
+}
+
+std::string FaultRecord::ToString() const {
+  return fmt::format("DMA fault: {} {} of {} bytes stopped at iova {:#x}: {}", device.ToString(),
+                     fault.access == Access::kRead ? "read" : "write", fault.length,
+                     Raw(fault.at), Text(fault.reason));
+}
+
+DeviceSlot& Machine::AddDevice(Bdf bdf, const Model& model, const Params& params,
+                               std::string driver) {
+  auto& slot = devices_[bdf];
+  CHECK_OURS(slot == nullptr);
+  slot = std::make_unique<DeviceSlot>(*this, bdf, model, params, std::move(driver));
+  return *slot;
+}
+
+Bridge& Machine::AddBridge(Bdf bdf, u8 secondary, u8 subordinate) {
+  const auto [it, added] = bridges_.emplace(bdf, Bridge{bdf, secondary, subordinate, {}});
+  CHECK_OURS(added);
+  return it->second;
+}
+
+IommuGroup& Machine::AddGroup(unsigned id) {
+  const auto [it, added] = groups_.try_emplace(id, id);
+  CHECK_OURS(added);
+  return it->second;
+}
+
+DeviceSlot* Machine::device(Bdf bdf) {
+  const auto it = devices_.find(bdf);
+  return it == devices_.end() ? nullptr : it->second.get();
+}
+
+const Bridge* Machine::BridgeTo(u16 segment, u8 bus) const {
+  for (const auto& [bdf, bridge] : bridges_)
+    if (bdf.segment == segment && bridge.secondary_bus == bus) return &bridge;
+  return nullptr;
+}
+
+void Machine::RecordFault(Bdf device, const Fault& fault) {
+  ++fault_count_;
+  faults_.push_back({clock_.now(), device, fault});
+  if (faults_.size() > kFaultsKept) faults_.pop_front();
+  trace_.Output([&] { return faults_.back().ToString(); });
+  if (fault_listener_) fault_listener_(faults_.back());
+}
+
+}  // namespace vfiolab

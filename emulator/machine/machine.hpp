@@ -1,0 +1,77 @@
+// Who exists and how they are joined: the emulated machine.
+#pragma once
+#include <deque>
+#include <map>
+
+#include "base/trace.hpp"
+#include "iommu/iommu.hpp"
+#include "machine/iommu_group.hpp"
+
+namespace vfiolab {
+
+struct FaultRecord {
+  Time when;
+  Bdf device;
+  Fault fault;
+  std::string ToString() const;  // one line for a person
+};
+
+// A bridge: no client ever opens it, but tools see it.
+struct Bridge {
+  Bdf bdf;
+  u8 secondary_bus;
+  u8 subordinate_bus;
+  BridgeWindows windows;
+  ConfigSpace config{kExpressConfigSize};
+  IommuGroup* group = nullptr;
+};
+
+class Machine {
+ public:
+  Machine(Environment& environment, Trace& trace, Iommu iommu)
+      : environment_(environment), trace_(trace), iommu_(std::move(iommu)) {}
+
+  Environment& environment() { return environment_; }
+  Trace& trace() { return trace_; }
+  Clock& clock() { return clock_; }
+  const Iommu& iommu() const { return iommu_; }
+
+  // For the one who builds the machine. BDFs and group ids are unique.
+  DeviceSlot& AddDevice(Bdf bdf, const Model& model, const Params& params, std::string driver);
+  Bridge& AddBridge(Bdf bdf, u8 secondary, u8 subordinate);
+  IommuGroup& AddGroup(unsigned id);
+
+  DeviceSlot* device(Bdf bdf);  // null when there is none
+  const std::map<Bdf, std::unique_ptr<DeviceSlot>>& devices() const { return devices_; }
+  std::map<Bdf, Bridge>& bridges() { return bridges_; }
+  const std::map<Bdf, Bridge>& bridges() const { return bridges_; }
+  const std::map<unsigned, IommuGroup>& groups() const { return groups_; }
+  std::map<unsigned, IommuGroup>& groups() { return groups_; }
+  // The bridge whose secondary bus this is; null for a root bus.
+  const Bridge* BridgeTo(u16 segment, u8 bus) const;
+
+  // The newest faults, oldest first; bounded, so `fault_count()` may be larger.
+  const std::deque<FaultRecord>& faults() const { return faults_; }
+  u64 fault_count() const { return fault_count_; }
+  void RecordFault(Bdf device, const Fault& fault);
+  // Called for each fault as it happens.
+  void set_fault_listener(std::function<void(const FaultRecord&)> listener) {
+    fault_listener_ = std::move(listener);
+  }
+
+ private:
+  static constexpr std::size_t kFaultsKept = 1024;
+
+  Environment& environment_;
+  Trace& trace_;
+  Clock clock_;
+  Iommu iommu_;
+  std::map<unsigned, IommuGroup> groups_;
+  std::map<Bdf, Bridge> bridges_;
+  std::deque<FaultRecord> faults_;
+  u64 fault_count_ = 0;
+  std::function<void(const FaultRecord&)> fault_listener_;
+  std::map<Bdf, std::unique_ptr<DeviceSlot>> devices_;  // goes first: slots cancel timers
+};
+
+}  // namespace vfiolab

@@ -1,0 +1,118 @@
+#include "pci/function_config.hpp"
+
+#include <linux/pci_regs.h>
+
+namespace vfiolab {
+namespace {
+
+constexpr u16 kRootPortVendor = 0x1b36, kRootPortDevice = 0x000c;
+
+void AddHeader(ConfigSpace& config, const FunctionIdentity& id) {
+  config.Set(PCI_VENDOR_ID, 2, id.vendor_id);
+  config.Set(PCI_DEVICE_ID, 2, id.device_id);
+  config.Set(PCI_CLASS_REVISION, 4, id.class_code << 8 | id.revision);
+  config.Set(PCI_HEADER_TYPE, 1, id.multifunction ? 0x80 : 0x00);
+  config.Set(PCI_SUBSYSTEM_VENDOR_ID, 2, id.subsystem_vendor_id);
+  config.Set(PCI_SUBSYSTEM_ID, 2, id.subsystem_id);
+  config.Set(PCI_INTERRUPT_PIN, 1, id.interrupt_pin);
+  config.MakeWritable(PCI_INTERRUPT_LINE, 1, 0xff);
+  config.MakeWritable(PCI_CACHE_LINE_SIZE, 1, 0xff);
+  config.MakeWritable(PCI_COMMAND, 2,
+                      PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER |
+                          PCI_COMMAND_PARITY | PCI_COMMAND_SERR | PCI_COMMAND_INTX_DISABLE);
+}
+
+void AddBars(ConfigSpace& config, const BarLayouts& bars) {
+  for (unsigned i = 0; i < bars.size(); ++i) {
+    if (!bars[i]) continue;
+    const BarLayout& bar = *bars[i];
+    const std::size_t at = PCI_BASE_ADDRESS_0 + 4 * i;
+    const u64 mask = ~(bar.size - 1);
+    config.Set(at, 4, static_cast<u32>(bar.address) | bar.TypeBits());
+    config.MakeWritable(at, 4, static_cast<u32>(mask));
+    if (!bar.wide) continue;
+    config.Set(at + 4, 4, static_cast<u32>(bar.address >> 32));
+    config.MakeWritable(at + 4, 4, static_cast<u32>(mask >> 32));
+  }
+}
+
+void AddMsi(ConfigSpace& config, unsigned vectors) {
+  const u8 at = config.AddCapability(PCI_CAP_ID_MSI, 14);
+  const u32 multiple = static_cast<u32>(std::countr_zero(vectors)) << 1;
+  config.Set(at + PCI_MSI_FLAGS, 2, PCI_MSI_FLAGS_64BIT | multiple);
+  config.MakeWritable(at + PCI_MSI_FLAGS, 2, PCI_MSI_FLAGS_ENABLE | PCI_MSI_FLAGS_QSIZE);
+  config.MakeWritable(at + PCI_MSI_ADDRESS_LO, 4, 0xfffffffc);
+  config.MakeWritable(at + PCI_MSI_ADDRESS_HI, 4, 0xffffffff);
+  config.MakeWritable(at + PCI_MSI_DATA_64, 2, 0xffff);
+}
+
+void AddMsix(ConfigSpace& config, const FunctionIdentity& id) {
+  const u8 at = config.AddCapability(PCI_CAP_ID_MSIX, 12);
+  config.Set(at + PCI_MSIX_FLAGS, 2, id.msix_vectors - 1);
+  config.MakeWritable(at + PCI_MSIX_FLAGS, 2, PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL);
+  config.Set(at + PCI_MSIX_TABLE, 4, id.msix_bar);
+  config.Set(at + PCI_MSIX_PBA, 4, id.msix_pba_offset | id.msix_bar);
+}
+
+void AddExpress(ConfigSpace& config, u16 port_type) {
+  const u8 at = config.AddCapability(PCI_CAP_ID_EXP, 60);
+  config.Set(at + PCI_EXP_FLAGS, 2, 2 | port_type << 4 |
+                                        (port_type == PCI_EXP_TYPE_ROOT_PORT ? PCI_EXP_FLAGS_SLOT : 0));
+  config.Set(at + PCI_EXP_DEVCAP, 4,
+             PCI_EXP_DEVCAP_RBER | (port_type == PCI_EXP_TYPE_ENDPOINT ? PCI_EXP_DEVCAP_FLR : 0));
+  config.MakeWritable(at + PCI_EXP_DEVCTL, 2, 0x7fff);
+  // 2.5 GT/s, one lane, as an emulated link has no better truth.
+  config.Set(at + PCI_EXP_LNKCAP, 4, PCI_EXP_LNKCAP_SLS_2_5GB | 1 << 4);
+  config.Set(at + PCI_EXP_LNKSTA, 2, PCI_EXP_LNKSTA_CLS_2_5GB | 1 << 4);
+  config.Set(at + PCI_EXP_LNKCTL2, 2, PCI_EXP_LNKCTL2_TLS_2_5GT);
+}
+
+}  // namespace
+
+u32 BarLayout::TypeBits() const {
+  if (io) return PCI_BASE_ADDRESS_SPACE_IO;
+  return (wide ? PCI_BASE_ADDRESS_MEM_TYPE_64 : 0u) |
+         (prefetchable ? PCI_BASE_ADDRESS_MEM_PREFETCH : 0u);
+}
+
+ConfigSpace BuildFunctionConfig(const FunctionIdentity& id, const BarLayouts& bars) {
+  ConfigSpace config(id.express ? kExpressConfigSize : kConventionalConfigSize);
+  AddHeader(config, id);
+  AddBars(config, bars);
+  if (id.msi_vectors > 0) AddMsi(config, id.msi_vectors);
+  if (id.msix_vectors > 0) AddMsix(config, id);
+  if (id.express) AddExpress(config, PCI_EXP_TYPE_ENDPOINT);
+  return config;
+}
+
+ConfigSpace BuildRootPortConfig(u8 primary, u8 secondary, u8 subordinate, u8 slot,
+                                const BridgeWindows& windows) {
+  ConfigSpace config(kExpressConfigSize);
+  config.Set(PCI_VENDOR_ID, 2, kRootPortVendor);
+  config.Set(PCI_DEVICE_ID, 2, kRootPortDevice);
+  config.Set(PCI_COMMAND, 2, PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+  config.Set(PCI_CLASS_REVISION, 4, 0x060400u << 8);
+  config.Set(PCI_HEADER_TYPE, 1, PCI_HEADER_TYPE_BRIDGE);
+  config.Set(PCI_PRIMARY_BUS, 1, primary);
+  config.Set(PCI_SECONDARY_BUS, 1, secondary);
+  config.Set(PCI_SUBORDINATE_BUS, 1, subordinate);
+  // A window whose base lies above its limit is closed.
+  const auto memory = windows.memory.value_or(std::pair{0xfff00000u, 0u});
+  config.Set(PCI_MEMORY_BASE, 2, memory.first >> 16 & 0xfff0);
+  config.Set(PCI_MEMORY_LIMIT, 2, memory.second >> 16 & 0xfff0);
+  const auto prefetch = windows.prefetchable.value_or(std::pair{u64{0xfff00000}, u64{0}});
+  config.Set(PCI_PREF_MEMORY_BASE, 2, (prefetch.first >> 16 & 0xfff0) | PCI_PREF_RANGE_TYPE_64);
+  config.Set(PCI_PREF_MEMORY_LIMIT, 2, (prefetch.second >> 16 & 0xfff0) | PCI_PREF_RANGE_TYPE_64);
+  config.Set(PCI_PREF_BASE_UPPER32, 4, static_cast<u32>(prefetch.first >> 32));
+  config.Set(PCI_PREF_LIMIT_UPPER32, 4, static_cast<u32>(prefetch.second >> 32));
+  const auto io = windows.io.value_or(std::pair{u16{0xf000}, u16{0}});
+  config.Set(PCI_IO_BASE, 1, io.first >> 8 & 0xf0u);
+  config.Set(PCI_IO_LIMIT, 1, io.second >> 8 & 0xf0u);
+  AddExpress(config, PCI_EXP_TYPE_ROOT_PORT);
+  const u8 express = config.FindCapability(PCI_CAP_ID_EXP);
+  config.Set(express + PCI_EXP_SLTCAP, 4, static_cast<u32>(slot) << 19);
+  config.Set(express + PCI_EXP_SLTSTA, 2, PCI_EXP_SLTSTA_PDS);
+  return config;
+}
+
+}  // namespace vfiolab

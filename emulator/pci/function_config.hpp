@@ -1,0 +1,54 @@
+// Builds the configuration space of functions and bridges from what they are.
+#pragma once
+#include <array>
+#include <optional>
+
+#include "pci/config_space.hpp"
+
+namespace vfiolab {
+
+// One BAR as config space shows it.
+struct BarLayout {
+  u64 address = 0;  // on the host's bus, aligned to size
+  u64 size = 0;     // a power of two
+  bool io = false;
+  bool wide = false;  // 64 bits: takes the next BAR too
+  bool prefetchable = false;
+
+  // The type bits in the low nibble of the register.
+  u32 TypeBits() const;
+};
+
+using BarLayouts = std::array<std::optional<BarLayout>, 6>;
+
+struct FunctionIdentity {
+  u16 vendor_id;
+  u16 device_id;
+  u16 subsystem_vendor_id;
+  u16 subsystem_id;
+  u8 revision;
+  u32 class_code;
+  u8 interrupt_pin;
+  unsigned msi_vectors;
+  unsigned msix_vectors;
+  unsigned msix_bar;
+  u32 msix_pba_offset;
+  bool express;
+  bool multifunction;
+};
+
+// A type 0 header with the capabilities of `identity`: MSI (64-bit, at 0x40 where it is the only
+// one), MSI-X, PCI Express endpoint with function-level reset.
+ConfigSpace BuildFunctionConfig(const FunctionIdentity& identity, const BarLayouts& bars);
+
+struct BridgeWindows {
+  std::optional<std::pair<u32, u32>> memory;        // first and last byte
+  std::optional<std::pair<u64, u64>> prefetchable;  // likewise
+  std::optional<std::pair<u16, u16>> io;            // likewise
+};
+
+// A type 1 header of a PCI Express root port.
+ConfigSpace BuildRootPortConfig(u8 primary, u8 secondary, u8 subordinate, u8 slot,
+                                const BridgeWindows& windows);
+
+}  // namespace vfiolab

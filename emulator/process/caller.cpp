@@ -1,0 +1,82 @@
+#include "process/caller.hpp"
+
+#include <fcntl.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+
+#include <string_view>
+
+#include <fmt/format.h>
+
+#include "base/trace.hpp"
+
+namespace vfiolab {
+namespace {
+
+constexpr unsigned kPidfdThread = O_EXCL;  // PIDFD_THREAD, Linux 6.9
+
+UniqueFd OpenPidfd(pid_t tid) {
+  UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, tid, kPidfdThread)));
+  // Older kernels know processes only.
+  if (!pidfd) pidfd.Reset(static_cast<int>(::syscall(SYS_pidfd_open, ThreadGroupOf(tid), 0)));
+  return pidfd;
+}
+
+bool IsEventfd(int fd) {
+  char target[64] = {};
+  const std::string path = fmt::format("/proc/self/fd/{}", fd);
+  const ssize_t length = ::readlink(path.c_str(), target, sizeof target - 1);
+  return length > 0 && std::string_view(target) == "anon_inode:[eventfd]";
+}
+
+}  // namespace
+
+Result<> Caller::Read(ClientAddress from, std::span<std::byte> to) {
+  if (services_.turn.IsCutOff(tid_)) return Fail(EFAULT, "the client was cut off");
+  const iovec local{to.data(), to.size()};
+  const iovec remote{reinterpret_cast<void*>(Raw(from)), to.size()};
+  const Turn::ClientAccess access(services_.turn, tid_);
+  const ssize_t moved = ::process_vm_readv(tid_, &local, 1, &remote, 1, 0);
+  if (moved == static_cast<ssize_t>(to.size())) return {};
+  return Fail(EFAULT, fmt::format("cannot read {} bytes at {:#x}: {}", to.size(), Raw(from),
+                                  moved < 0 ? ErrnoName(errno) : "a part is not mapped"));
+}
+
+Result<> Caller::Write(ClientAddress to, std::span<const std::byte> from) {
+  if (services_.turn.IsCutOff(tid_)) return Fail(EFAULT, "the client was cut off");
+  const iovec local{const_cast<std::byte*>(from.data()), from.size()};
+  const iovec remote{reinterpret_cast<void*>(Raw(to)), from.size()};
+  const Turn::ClientAccess access(services_.turn, tid_);
+  const ssize_t moved = ::process_vm_writev(tid_, &local, 1, &remote, 1, 0);
+  if (moved == static_cast<ssize_t>(from.size())) return {};
+  return Fail(EFAULT, fmt::format("cannot write {} bytes at {:#x}: {}", from.size(), Raw(to),
+                                  moved < 0 ? ErrnoName(errno) : "a part is not mapped"));
+}
+
+Result<std::shared_ptr<AddressSpace>> Caller::address_space() {
+  std::shared_ptr<AddressSpace> space = TRY(services_.mms.Find(tid_));
+  return space;
+}
+
+Result<UniqueFd> Caller::Duplicate(int fd) const {
+  if (fd < 0) return Fail(EBADF, fmt::format("descriptor {}", fd));
+  const UniqueFd pidfd = OpenPidfd(tid_);
+  UniqueFd copy(static_cast<int>(::syscall(SYS_pidfd_getfd, pidfd.get(), fd, 0)));
+  if (copy) return copy;
+  if (errno == EPERM)
+    return Fail(EBADF, "the emulator may not take the client's descriptors: it needs CAP_SYS_PTRACE");
+  return Fail(EBADF, fmt::format("descriptor {} of thread {} is not open", fd, tid_));
+}
+
+Result<Eventfd> Caller::ImportEventfd(int fd) {
+  UniqueFd copy = TRY(Duplicate(fd));
+  if (!IsEventfd(copy.get())) return Fail(EINVAL, fmt::format("descriptor {} is no eventfd", fd));
+  return Eventfd(std::move(copy));
+}
+
+Result<std::shared_ptr<OpenFile>> Caller::ImportOpenFile(int fd) {
+  const UniqueFd copy = TRY(Duplicate(fd));
+  return services_.files.FindOpenFile(copy.get());
+}
+
+}  // namespace vfiolab

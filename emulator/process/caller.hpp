@@ -1,0 +1,47 @@
+// A client thread in the middle of a call, as a CallContext.
+#pragma once
+#include <memory>
+
+#include "process/mm.hpp"
+#include "vfs/open_file.hpp"
+
+namespace vfiolab {
+
+// Tells which of our open files a descriptor (of this process) refers to.
+class OpenFileFinder {
+ public:
+  virtual ~OpenFileFinder() = default;
+  // Null when it is not ours.
+  virtual std::shared_ptr<OpenFile> FindOpenFile(int fd) = 0;
+};
+
+// What all callers of a transport have in common.
+struct CallerServices {
+  Turn& turn;
+  MmCache& mms;
+  OpenFileFinder& files;
+  bool can_map_regions;
+};
+
+class Caller final : public CallContext, private ClientMemory {
+ public:
+  Caller(CallerServices& services, pid_t tid) : services_(services), tid_(tid) {}
+
+  pid_t tid() const override { return tid_; }
+  ClientMemory& memory() override { return *this; }
+  Result<std::shared_ptr<AddressSpace>> address_space() override;
+  Result<Eventfd> ImportEventfd(int fd) override;
+  Result<std::shared_ptr<OpenFile>> ImportOpenFile(int fd) override;
+  bool can_map_regions() const override { return services_.can_map_regions; }
+
+ private:
+  Result<> Read(ClientAddress from, std::span<std::byte> to) override;
+  Result<> Write(ClientAddress to, std::span<const std::byte> from) override;
+  // A duplicate of the caller's descriptor. EBADF: not open.
+  Result<UniqueFd> Duplicate(int fd) const;
+
+  CallerServices& services_;
+  pid_t tid_;
+};
+
+}  // namespace vfiolab

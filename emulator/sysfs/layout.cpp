@@ -1,0 +1,66 @@
+#include "sysfs/layout.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace vfiolab::sysfs {
+namespace {
+
+std::string BusName(u16 segment, u8 bus) { return fmt::format("{:04x}:{:02x}", segment, bus); }
+
+std::string FunctionPath(const Machine& machine, Bdf bdf);
+
+// What bus `bus` hangs on.
+std::string BusPath(const Machine& machine, u16 segment, u8 bus) {
+  if (const Bridge* bridge = machine.BridgeTo(segment, bus))
+    return FunctionPath(machine, bridge->bdf);
+  return "devices/pci" + BusName(segment, bus);
+}
+
+// Ends: a bridge's own bus is below its secondary bus.
+std::string FunctionPath(const Machine& machine, Bdf bdf) {
+  return BusPath(machine, bdf.segment, bdf.bus) + "/" + bdf.ToString();
+}
+
+std::map<Bdf, const IommuGroup*> Groups(const Machine& machine) {
+  std::map<Bdf, const IommuGroup*> groups;
+  for (const auto& [id, group] : machine.groups()) {
+    for (const DeviceSlot* slot : group.devices()) groups.emplace(slot->bdf(), &group);
+    for (const Bdf bridge : group.bridges()) groups.emplace(bridge, &group);
+  }
+  return groups;
+}
+
+}  // namespace
+
+Layout LayOut(Machine& machine) {
+  const std::map<Bdf, const IommuGroup*> groups = Groups(machine);
+  Layout layout;
+  std::map<std::string, std::string> buses;
+  const auto add = [&](Bdf bdf, std::string driver, DeviceSlot* slot, Bridge* bridge) {
+    const auto group = groups.find(bdf);
+    layout.functions.push_back({bdf, FunctionPath(machine, bdf), std::move(driver), slot, bridge,
+                                group == groups.end() ? nullptr : group->second});
+    buses.emplace(BusName(bdf.segment, bdf.bus), BusPath(machine, bdf.segment, bdf.bus));
+  };
+  for (const auto& [bdf, slot] : machine.devices()) add(bdf, slot->driver(), slot.get(), nullptr);
+  for (auto& [bdf, bridge] : machine.bridges()) {
+    add(bdf, "pcieport", nullptr, &bridge);
+    // A bridge has a bus behind it, even an empty one.
+    buses.emplace(BusName(bdf.segment, bridge.secondary_bus), FunctionPath(machine, bdf));
+  }
+  std::ranges::sort(layout.functions, {}, &PciFunction::bdf);
+  for (const auto& [name, path] : buses) layout.buses.push_back({name, path});
+  return layout;
+}
+
+std::string DriverPath(std::string_view driver) {
+  return fmt::format("bus/pci/drivers/{}", driver);
+}
+
+std::string GroupPath(const IommuGroup& group) {
+  return fmt::format("kernel/iommu_groups/{}", group.id());
+}
+
+}  // namespace vfiolab::sysfs

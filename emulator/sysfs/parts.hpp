@@ -1,0 +1,32 @@
+// The parts that make up /sys; each adds directories of its own.
+#pragma once
+#include "sysfs/layout.hpp"
+#include "sysfs/tree.hpp"
+
+namespace vfiolab::sysfs {
+
+// The two texts that name a set of CPUs.
+struct CpuSet {
+  std::string mask;  // hexadecimal, in groups of 32: "f,ffffffff"
+  std::string list;  // "0-35"
+};
+CpuSet FirstCpus(unsigned count);  // `count` is not 0
+
+// devices/pciSSSS:BB/...: the directory of one device or bridge.
+void AddFunction(Tree& tree, const PciFunction& function, const CpuSet& cpus);
+// The line for each resource of a function: where it lies and what kind it is.
+std::string ResourceText(const PciFunction& function);
+// config and resourceN: the files through which a function is reached.
+void AddAccessFiles(Tree& tree, const PciFunction& function);
+// devices/**/pci_bus/SSSS:BB and class/pci_bus.
+void AddBuses(Tree& tree, const Layout& layout, const CpuSet& cpus);
+// bus/pci: all devices, and which driver has which.
+void AddPciBusType(Tree& tree, const Layout& layout);
+// devices/virtual/iommu/dmar0, class/iommu and kernel/iommu_groups.
+void AddIommu(Tree& tree, const Machine& machine, const Layout& layout);
+// vfio-dev/vfioN in the devices that VFIO has, devices/virtual/vfio/N, and their classes.
+void AddVfio(Tree& tree, const Machine& machine, const Layout& layout);
+// module/vfio*.
+void AddModules(Tree& tree, const Machine& machine);
+
+}  // namespace vfiolab::sysfs

@@ -1,0 +1,44 @@
+// PCI buses, and the bus type that lists all devices and drivers.
+#include <fmt/format.h>
+
+#include "sysfs/parts.hpp"
+
+namespace vfiolab::sysfs {
+
+CpuSet FirstCpus(unsigned count) {
+  CpuSet cpus;
+  for (unsigned left = count; left > 0;) {
+    const unsigned here = left % 32 == 0 ? 32 : left % 32;  // the first group may be short
+    const u64 bits = (u64{1} << here) - 1;
+    cpus.mask += fmt::format("{}{:0{}x}", left == count ? "" : ",", bits, (here + 3) / 4);
+    left -= here;
+  }
+  cpus.list = count == 1 ? "0" : fmt::format("0-{}", count - 1);
+  return cpus;
+}
+
+void AddBuses(Tree& tree, const Layout& layout, const CpuSet& cpus) {
+  for (const PciBus& bus : layout.buses) {
+    const std::string path = bus.path + "/pci_bus/" + bus.name;
+    tree.Line(path + "/cpuaffinity", cpus.mask);
+    tree.Line(path + "/cpulistaffinity", cpus.list);
+    tree.Text(path + "/uevent", [] { return std::string(); });
+    tree.Link(path + "/device", bus.path);
+    tree.Link(path + "/subsystem", "class/pci_bus");
+    tree.Link("class/pci_bus/" + bus.name, path);
+  }
+}
+
+void AddPciBusType(Tree& tree, const Layout& layout) {
+  tree.Line("bus/pci/drivers_autoprobe", "1");
+  tree.MakeDirectory("bus/pci/devices");
+  tree.MakeDirectory("bus/pci/slots");
+  for (const PciFunction& function : layout.functions) {
+    tree.Link("bus/pci/devices/" + function.bdf.ToString(), function.path);
+    if (!function.driver.empty())
+      tree.Link(DriverPath(function.driver) + "/" + function.bdf.ToString(), function.path);
+  }
+  tree.Link(DriverPath(kVfioPci) + "/module", "module/vfio_pci");
+}
+
+}  // namespace vfiolab::sysfs

@@ -1,0 +1,29 @@
+// The meaning of a topology: what the shape of the file cannot rule out.
+#pragma once
+#include <span>
+
+#include "device/model.hpp"
+#include "topology/config_error.hpp"
+#include "topology/draft.hpp"
+
+namespace vfiolab::topology {
+
+// Page sizes: powers of two from 4K on, 4K among them, none twice. Reserved ranges: not backwards,
+// made of whole pages, not overlapping.
+void CheckIommu(const Draft& draft, ErrorList& errors);
+
+// Models: in `models`. Parameters: the model's own, each in its range.
+void CheckModels(const Draft& draft, std::span<const Model> models, ErrorList& errors);
+
+// Addresses: each used once, with a function 0 at the same device, not on a bus that a bridge
+// claims but none leads to. Bridges: buses behind them above their own, each claimed by one
+// bridge only, and inside those of the bridge they sit behind.
+void CheckBuses(const Draft& draft, ErrorList& errors);
+
+// Groups: each number used once. Members: there, and in one group only. Devices: in a group.
+void CheckGroups(const Draft& draft, ErrorList& errors);
+
+// All of the above.
+void Check(const Draft& draft, std::span<const Model> models, ErrorList& errors);
+
+}  // namespace vfiolab::topology

@@ -1,0 +1,79 @@
+#include <fmt/format.h>
+
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "topology/check.hpp"
+#include "topology/edit_distance.hpp"
+
+namespace vfiolab::topology {
+namespace {
+
+std::set<Bdf> Addresses(const Draft& draft) {
+  std::set<Bdf> addresses;
+  for (const BridgeDraft& bridge : draft.bridges)
+    if (bridge.bdf) addresses.insert(*bridge.bdf);
+  for (const DeviceDraft& device : draft.devices)
+    if (device.bdf) addresses.insert(*device.bdf);
+  return addresses;
+}
+
+void CheckIds(const std::vector<GroupDraft>& groups, ErrorList& errors) {
+  std::map<unsigned, std::size_t> seen;
+  for (std::size_t i = 0; i < groups.size(); ++i) {
+    if (!groups[i].id) continue;
+    const auto [first, is_new] = seen.emplace(*groups[i].id, i);
+    if (!is_new)
+      errors.Add(fmt::format("/groups/{}/id", i),
+                 fmt::format("group {} is already at /groups/{}", *groups[i].id, first->second),
+                 "give each group its own number");
+  }
+}
+
+void ReportNothingAt(Bdf bdf, const std::string& place, const std::set<Bdf>& addresses,
+                     ErrorList& errors) {
+  errors.Add(place, fmt::format("nothing is at {}", bdf.ToString()), [&] {
+    std::vector<std::string> candidates;
+    candidates.reserve(addresses.size());
+    for (const Bdf& address : addresses) candidates.push_back(address.ToString());
+    return DidYouMean(bdf.ToString(), candidates, "remove it here, or add a device there");
+  });
+}
+
+// Where each member is named first.
+std::map<Bdf, std::string> CheckMembers(const Draft& draft, ErrorList& errors) {
+  const std::set<Bdf> addresses = Addresses(draft);
+  std::map<Bdf, std::string> places;
+  for (std::size_t i = 0; i < draft.groups.size(); ++i) {
+    const auto& members = draft.groups[i].members;
+    for (std::size_t j = 0; j < members.size(); ++j) {
+      if (!members[j]) continue;
+      const std::string place = fmt::format("/groups/{}/members/{}", i, j);
+      const auto [first, is_new] = places.emplace(*members[j], place);
+      if (!is_new)
+        errors.Add(place, fmt::format("{} is already at {}", members[j]->ToString(), first->second),
+                   "name it in one group only, and once");
+      else if (draft.addresses_known && !addresses.contains(*members[j]))
+        ReportNothingAt(*members[j], place, addresses, errors);
+    }
+  }
+  return places;
+}
+
+}  // namespace
+
+void CheckGroups(const Draft& draft, ErrorList& errors) {
+  CheckIds(draft.groups, errors);
+  const auto members = CheckMembers(draft, errors);
+  if (!draft.members_known) return;
+  for (std::size_t i = 0; i < draft.devices.size(); ++i) {
+    const auto& bdf = draft.devices[i].bdf;
+    if (bdf && !members.contains(*bdf))
+      errors.Add(fmt::format("/devices/{}", i), fmt::format("{} is in no group", bdf->ToString()),
+                 "name it in the \"members\" of a group");
+  }
+}
+
+}  // namespace vfiolab::topology

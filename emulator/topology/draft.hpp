@@ -1,0 +1,53 @@
+// A topology as read, before anybody asked whether it makes sense. It keeps the order of the file,
+// so that entry i of `devices` is /devices/i; what could not be read is nullopt (and reported).
+#pragma once
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "topology/spec.hpp"
+
+namespace vfiolab::topology {
+
+struct DeviceDraft {
+  std::optional<Bdf> bdf;
+  std::optional<std::string> model;
+  std::string driver = "vfio-pci";
+  std::map<std::string, std::optional<u64>> params;
+};
+
+struct BridgeDraft {
+  std::optional<Bdf> bdf;
+  std::optional<u8> secondary_bus;
+  std::optional<u8> subordinate_bus;
+};
+
+struct GroupDraft {
+  std::optional<unsigned> id;
+  std::vector<std::optional<Bdf>> members;
+};
+
+struct ReservedDraft {
+  std::optional<u64> first;
+  std::optional<u64> last;
+  std::optional<ReservedKind> kind;
+};
+
+struct Draft {
+  std::string name;
+  std::string description;
+  Iommu iommu;                                                // without what the next two hold
+  std::optional<std::vector<std::optional<u64>>> page_sizes;  // absent: the default
+  std::optional<std::vector<ReservedDraft>> reserved;         // absent: the default
+  std::vector<BridgeDraft> bridges;
+  std::vector<DeviceDraft> devices;
+  std::vector<GroupDraft> groups;
+
+  // False when some address, or some group member, could not be read: then one that seems to be
+  // missing may be there, and is not worth an error.
+  bool addresses_known = true;
+  bool members_known = true;
+};
+
+}  // namespace vfiolab::topology

@@ -1,0 +1,112 @@
+#include "topology/load.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <filesystem>
+#include <fstream>
+#include <system_error>
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "topology/check.hpp"
+#include "topology/parse.hpp"
+#include "topology/read.hpp"
+
+namespace vfiolab::topology {
+namespace {
+
+// The file's stem, unless that would not do as a name in a topology file.
+std::string DefaultName(std::string_view file_name) {
+  std::string stem = std::filesystem::path(file_name).stem().string();
+  const bool is_ascii =
+      std::all_of(stem.begin(), stem.end(), [](char c) { return c >= ' ' && c <= '~'; });
+  return is_ascii && IsTopologyName(stem) ? stem : "topology";
+}
+
+template <class T, class Key>
+void SortBy(std::vector<T>& items, Key T::*key) {
+  std::sort(items.begin(), items.end(), [key](const T& a, const T& b) { return a.*key < b.*key; });
+}
+
+Iommu FinishIommu(const Draft& draft) {
+  Iommu iommu = draft.iommu;
+  if (draft.page_sizes) {
+    iommu.page_sizes = 0;
+    for (const auto& size : *draft.page_sizes) iommu.page_sizes |= *size;
+  }
+  if (draft.reserved) {
+    iommu.reserved.clear();
+    for (const ReservedDraft& reserved : *draft.reserved)
+      iommu.reserved.push_back({{*reserved.first, *reserved.last}, *reserved.kind});
+    std::sort(iommu.reserved.begin(), iommu.reserved.end(),
+              [](const auto& a, const auto& b) { return a.range.first < b.range.first; });
+  }
+  return iommu;
+}
+
+// A draft without errors is complete.
+TopologySpec Finish(const Draft& draft, std::string_view file_name) {
+  TopologySpec spec;
+  spec.name = draft.name.empty() ? DefaultName(file_name) : draft.name;
+  spec.description = draft.description;
+  spec.iommu = FinishIommu(draft);
+  for (const BridgeDraft& bridge : draft.bridges)
+    spec.bridges.push_back({*bridge.bdf, *bridge.secondary_bus, *bridge.subordinate_bus});
+  for (const DeviceDraft& device : draft.devices) {
+    DeviceSpec& added = spec.devices.emplace_back();
+    added.bdf = *device.bdf;
+    added.model = *device.model;
+    added.driver = device.driver;
+    for (const auto& [name, value] : device.params) added.params.emplace(name, *value);
+  }
+  for (const GroupDraft& group : draft.groups) {
+    GroupSpec& added = spec.groups.emplace_back();
+    added.id = *group.id;
+    for (const auto& member : group.members) added.members.push_back(*member);
+    std::sort(added.members.begin(), added.members.end());
+  }
+  SortBy(spec.bridges, &BridgeSpec::bdf);
+  SortBy(spec.devices, &DeviceSpec::bdf);
+  SortBy(spec.groups, &GroupSpec::id);
+  return spec;
+}
+
+Failure<std::vector<ConfigError>> CannotRead(const std::string& path, int code) {
+  return {{{path, "", "cannot be read: " + std::generic_category().message(code),
+            "give the path of a topology file", ""}}};
+}
+
+}  // namespace
+
+Result<TopologySpec, std::vector<ConfigError>> Load(std::string_view text,
+                                                    std::string_view file_name,
+                                                    std::span<const Model> models) {
+  ErrorList errors(file_name);
+  Draft draft;
+  if (const auto root = Parse(text, errors)) {
+    draft = Read(*root, errors);
+    Check(draft, models, errors);
+  }
+  if (!errors.empty()) return Failure{errors.Take()};
+  return Finish(draft, file_name);
+}
+
+Result<TopologySpec, std::vector<ConfigError>> LoadFile(const std::string& path,
+                                                        std::span<const Model> models) {
+  errno = 0;
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return CannotRead(path, errno);
+  std::string text;
+  std::array<char, 64_KiB> part;
+  // Not further than where the file is refused for its size: it may go on forever.
+  while (file && text.size() <= kMaxFileSize) {
+    file.read(part.data(), part.size());
+    text.append(part.data(), static_cast<std::size_t>(file.gcount()));
+  }
+  if (file.bad()) return CannotRead(path, errno);
+  return Load(text, path, models);
+}
+
+}  // namespace vfiolab::topology

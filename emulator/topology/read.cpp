@@ -1,0 +1,219 @@
+#include "topology/read.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "topology/edit_distance.hpp"
+#include "topology/json_reader.hpp"
+#include "topology/text.hpp"
+
+namespace vfiolab::topology {
+namespace {
+
+constexpr std::string_view kAddress = "a PCI address like \"0000:01:00.0\"";
+constexpr std::size_t kLongestName = 64;
+constexpr std::size_t kLongestDescription = 1000;
+
+// Neither C0 nor DEL nor (in UTF-8) C1: what is shown to people must not steer their terminal.
+bool HasControlCharacter(std::string_view text) {
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    if (byte < 0x20 || byte == 0x7f) return true;
+    if (byte == 0xc2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xa0)
+      return true;
+  }
+  return false;
+}
+
+// It becomes the name of a directory in sysfs.
+bool IsDriverName(std::string_view name) {
+  return !name.empty() && name.size() <= kLongestName &&
+         std::all_of(name.begin(), name.end(), [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                  c == '-' || c == '_';
+         });
+}
+
+std::optional<Bdf> ReadBdf(const std::optional<JsonValue>& value) {
+  if (!value) return std::nullopt;
+  const auto text = value->Text(kAddress);
+  if (!text) return std::nullopt;
+  const auto bdf = Bdf::Parse(*text);
+  if (!bdf) value->Refuse("a PCI address", "segment:bus:device.function like \"0000:01:00.0\"");
+  return bdf;
+}
+
+template <class T>
+std::optional<T> ReadNumber(const std::optional<JsonValue>& value, T min, T max) {
+  const auto number = value ? value->Number(min, max) : std::nullopt;
+  if (!number) return std::nullopt;
+  return static_cast<T>(*number);
+}
+
+template <class T>
+void Assign(T& target, const std::optional<T>& value) {
+  if (value) target = *value;
+}
+
+ReservedDraft ReadReserved(const JsonValue& value) {
+  const JsonObject fields(value, {"first", "last", "kind"});
+  ReservedDraft reserved;
+  if (const auto first = fields.Need("first", "the first address of the range"))
+    reserved.first = first->Number();
+  if (const auto last = fields.Need("last", "the last address of the range"))
+    reserved.last = last->Number();
+
+  std::vector<std::string> kinds;
+  kinds.reserve(kReservedKinds.size());
+  for (const auto& [kind, name] : kReservedKinds) kinds.emplace_back(name);
+  const auto kind = fields.Need("kind", "the kind of the range, like \"reserved\"");
+  const auto name = kind ? kind->Text("a kind like \"reserved\"") : std::nullopt;
+  if (!name) return reserved;
+  reserved.kind = ParseKind(*name);
+  if (!reserved.kind)
+    kind->Report(fmt::format("no kind named {}", Quote(*name)),
+                 [&] { return DidYouMean(*name, kinds, OneOf(kinds, "")); });
+  return reserved;
+}
+
+void ReadIommu(const JsonValue& value, Draft& draft) {
+  const JsonObject fields(value, {"address_width", "page_sizes", "reserved", "mapping_limit",
+                                  "coherent", "interrupt_isolation"});
+  Iommu& iommu = draft.iommu;
+  Assign(iommu.address_width, ReadNumber(fields.Find("address_width"), unsigned{32}, unsigned{57}));
+  Assign(iommu.mapping_limit, ReadNumber(fields.Find("mapping_limit"), u64{1}, u64{0xffffffff}));
+  if (const auto flag = fields.Find("coherent")) Assign(iommu.coherent, flag->Flag());
+  if (const auto flag = fields.Find("interrupt_isolation"))
+    Assign(iommu.interrupt_isolation, flag->Flag());
+  if (const auto sizes = fields.Find("page_sizes")) {
+    std::vector<std::optional<u64>> list;
+    if (sizes->Items("a list like [\"4K\", \"2M\"]",
+                     [&](const JsonValue& size) { list.push_back(size.Number()); }))
+      draft.page_sizes = std::move(list);
+  }
+  if (const auto ranges = fields.Find("reserved")) {
+    draft.reserved.emplace();
+    ranges->Items("a list of objects with \"first\", \"last\" and \"kind\"",
+                  [&](const JsonValue& range) { draft.reserved->push_back(ReadReserved(range)); });
+  }
+}
+
+BridgeDraft ReadBridge(const JsonValue& value, Draft& draft) {
+  const JsonObject fields(value, {"bdf", "secondary_bus", "subordinate_bus"});
+  BridgeDraft bridge;
+  bridge.bdf = ReadBdf(fields.Need("bdf", kAddress));
+  if (!bridge.bdf) draft.addresses_known = false;
+  bridge.secondary_bus = ReadNumber(
+      fields.Need("secondary_bus", "the number of the bus behind the bridge"), u8{1}, u8{255});
+  const auto subordinate = fields.Find("subordinate_bus");
+  bridge.subordinate_bus =
+      subordinate ? ReadNumber(subordinate, u8{1}, u8{255}) : bridge.secondary_bus;
+  return bridge;
+}
+
+std::string ReadDriver(const JsonValue& value) {
+  constexpr std::string_view kWanted = "a driver name like \"vfio-pci\", or null for no driver";
+  if (value.IsNull()) return "";
+  const auto name = value.Text(kWanted);
+  if (name && !IsDriverName(*name))
+    value.Refuse("a driver name", "1 to 64 letters, digits, '-' and '_', or null for no driver");
+  return name.value_or("");
+}
+
+DeviceDraft ReadDevice(const JsonValue& value, Draft& draft) {
+  const JsonObject fields(value, {"bdf", "model", "driver", "params"});
+  DeviceDraft device;
+  device.bdf = ReadBdf(fields.Need("bdf", kAddress));
+  if (!device.bdf) draft.addresses_known = false;
+  if (const auto model = fields.Need("model", "the name of a device model, like \"edu\""))
+    device.model = model->Text("the name of a device model, like \"edu\"");
+  if (const auto driver = fields.Find("driver")) device.driver = ReadDriver(*driver);
+  if (const auto params = fields.Find("params"))
+    JsonObject(*params).ForEach([&](const std::string& name, const JsonValue& number) {
+      device.params.emplace(name, number.Number());
+    });
+  return device;
+}
+
+GroupDraft ReadGroup(const JsonValue& value, Draft& draft) {
+  const JsonObject fields(value, {"id", "members"});
+  GroupDraft group;
+  group.id = ReadNumber(fields.Need("id", "a number for the group"), unsigned{0}, kMaxGroupId);
+  const auto members = fields.Need("members", "a list of PCI addresses");
+  const bool is_list =
+      members && members->Items("a list of PCI addresses", [&](const JsonValue& member) {
+        group.members.push_back(ReadBdf(member));
+        if (!group.members.back()) draft.members_known = false;
+      });
+  if (is_list && members->size() == 0)
+    members->Report("the group is empty", "add a device, or remove the group");
+  if (!is_list) draft.members_known = false;
+  return group;
+}
+
+// Reads the array `value`; false when it is none or holds too many to look at.
+template <class T, class ReadItem>
+bool ReadList(const JsonValue& value, std::size_t most, std::vector<T>& list, Draft& draft,
+              ReadItem read) {
+  const std::string wanted = fmt::format("a list of {}", value.pointer().substr(1));
+  std::size_t count = 0;
+  const bool is_list = value.Items(wanted, [&](const JsonValue& item) {
+    if (count++ < most) list.push_back(read(item, draft));
+  });
+  if (count > most)
+    value.Report(fmt::format("{} {}", count, value.pointer().substr(1)),
+                 fmt::format("a topology holds at most {}", most));
+  return is_list && count <= most;
+}
+
+std::string ReadText(const std::optional<JsonValue>& value, std::size_t longest) {
+  const auto text = value ? value->Text("text in double quotes") : std::nullopt;
+  if (!text) return "";
+  if (text->size() > longest)
+    value->Report(fmt::format("{} bytes of text", text->size()),
+                  fmt::format("give at most {}", longest));
+  else if (HasControlCharacter(*text))
+    value->Refuse("one line of plain text", "it without line breaks and control characters");
+  return *text;
+}
+
+void ReadLists(const JsonObject& fields, Draft& draft) {
+  if (const auto bridges = fields.Find("bridges"))
+    draft.addresses_known &= ReadList(*bridges, kMaxDevices, draft.bridges, draft, ReadBridge);
+  const auto devices = fields.Need("devices", "a list of devices, which may be empty");
+  draft.addresses_known &=
+      devices && ReadList(*devices, kMaxDevices, draft.devices, draft, ReadDevice);
+  const auto groups = fields.Need("groups", "a list of groups, which may be empty");
+  draft.members_known &=
+      groups && ReadList(*groups, kMaxGroupId + 1, draft.groups, draft, ReadGroup);
+}
+
+}  // namespace
+
+bool IsTopologyName(std::string_view name) {
+  return !name.empty() && name.size() <= kLongestName && !HasControlCharacter(name) &&
+         name.find('/') == std::string_view::npos;
+}
+
+Draft Read(const nlohmann::json& root, ErrorList& errors) {
+  Draft draft;
+  const JsonObject fields(JsonValue(root, "", errors), {"$schema", "name", "description", "iommu",
+                                                        "bridges", "devices", "groups"});
+  ReadText(fields.Find("$schema"), kLongestDescription);  // for editors only
+  if (const auto name = fields.Find("name")) {
+    const auto text = name->Text("a name like \"edu\"");
+    if (text && !IsTopologyName(*text))
+      name->Refuse("a name", "1 to 64 bytes without '/' and control characters");
+    draft.name = text.value_or("");
+  }
+  draft.description = ReadText(fields.Find("description"), kLongestDescription);
+  if (const auto iommu = fields.Find("iommu")) ReadIommu(*iommu, draft);
+  ReadLists(fields, draft);
+  return draft;
+}
+
+}  // namespace vfiolab::topology

@@ -1,0 +1,51 @@
+// What a topology file says, as plain structs that mirror the JSON. See topologies/schema.json.
+#pragma once
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "iommu/iommu.hpp"
+#include "pci/bdf.hpp"
+
+namespace vfiolab::topology {
+
+struct DeviceSpec {
+  Bdf bdf;
+  std::string model;  // a name in the model registry
+  // "vfio-pci", any other name (a simulated host driver), or "" for none.
+  std::string driver = "vfio-pci";
+  std::map<std::string, u64> params;  // checked against the model's ParamSpecs
+
+  bool operator==(const DeviceSpec&) const = default;
+};
+
+// A PCI Express root port, or a bridge below one, with the buses behind it.
+struct BridgeSpec {
+  Bdf bdf;
+  u8 secondary_bus = 0;    // the bus right behind it
+  u8 subordinate_bus = 0;  // the highest bus behind it; defaults to secondary_bus
+
+  bool operator==(const BridgeSpec&) const = default;
+};
+
+struct GroupSpec {
+  unsigned id = 0;
+  std::vector<Bdf> members;  // devices and bridges, ordered
+
+  bool operator==(const GroupSpec&) const = default;
+};
+
+
+struct TopologySpec {
+  std::string name;  // defaults to the file's stem
+  std::string description;
+  Iommu iommu;
+  std::vector<BridgeSpec> bridges;  // ordered by bdf
+  std::vector<DeviceSpec> devices;  // ordered by bdf
+  std::vector<GroupSpec> groups;    // ordered by id
+
+  bool operator==(const TopologySpec&) const = default;
+};
+
+}  // namespace vfiolab::topology

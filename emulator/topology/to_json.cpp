@@ -1,0 +1,65 @@
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "topology/show.hpp"
+#include "topology/text.hpp"
+
+namespace vfiolab::topology {
+namespace {
+
+using nlohmann::json;
+
+json IommuToJson(const Iommu& iommu) {
+  json page_sizes = json::array();
+  for (unsigned bit = 0; bit < 64; ++bit)
+    if ((iommu.page_sizes >> bit & 1) != 0) page_sizes.push_back(FormatSize(u64{1} << bit));
+  json reserved = json::array();
+  for (const ReservedRegion& entry : iommu.reserved)
+    reserved.push_back({{"first", fmt::format("{:#x}", entry.range.first)},
+                        {"last", fmt::format("{:#x}", entry.range.last)},
+                        {"kind", KindName(entry.kind)}});
+  return {{"address_width", iommu.address_width},
+          {"page_sizes", page_sizes},
+          {"reserved", reserved},
+          {"mapping_limit", iommu.mapping_limit},
+          {"coherent", iommu.coherent},
+          {"interrupt_isolation", iommu.interrupt_isolation}};
+}
+
+json DeviceToJson(const DeviceSpec& device) {
+  json params = json::object();
+  for (const auto& [name, value] : device.params) params[name] = value;
+  return {{"bdf", device.bdf.ToString()},
+          {"model", device.model},
+          {"driver", device.driver.empty() ? json() : json(device.driver)},
+          {"params", params}};
+}
+
+}  // namespace
+
+json ToJson(const TopologySpec& spec) { return ToJson(spec, {}); }
+
+json ToJson(const TopologySpec& spec, const DeviceFacts& facts) {
+  json bridges = json::array();
+  for (const BridgeSpec& bridge : spec.bridges)
+    bridges.push_back({{"bdf", bridge.bdf.ToString()},
+                       {"secondary_bus", bridge.secondary_bus},
+                       {"subordinate_bus", bridge.subordinate_bus}});
+  json devices = json::array();
+  for (const DeviceSpec& device : spec.devices) {
+    devices.push_back(DeviceToJson(device));
+    if (facts) devices.back()["facts"] = facts(device);
+  }
+  json groups = json::array();
+  for (const GroupSpec& group : spec.groups) {
+    json members = json::array();
+    for (const Bdf& member : group.members) members.push_back(member.ToString());
+    groups.push_back({{"id", group.id}, {"members", members}});
+  }
+  return {{"name", spec.name},  {"description", spec.description},
+          {"bridges", bridges}, {"iommu", IommuToJson(spec.iommu)},
+          {"devices", devices}, {"groups", groups}};
+}
+
+}  // namespace vfiolab::topology

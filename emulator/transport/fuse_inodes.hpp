@@ -1,0 +1,41 @@
+// The inodes that the kernel knows of.
+#pragma once
+#include <map>
+#include <memory>
+#include <unordered_map>
+
+#include "vfs/node.hpp"
+
+namespace vfiolab {
+
+// Numbers nodes for the kernel. A device node gets a new inode with each look-up, so that an inode
+// stands for one open file and a duplicate of its descriptor tells which.
+class FuseInodes {
+ public:
+  struct Inode {
+    u64 number;
+    std::shared_ptr<Node> node;
+    std::string path;
+    u64 lookups = 0;                // references that the kernel holds
+    std::weak_ptr<OpenFile> opened;  // of a device node
+    bool was_opened = false;
+  };
+
+  static constexpr u64 kRoot = 1;
+  explicit FuseInodes(std::shared_ptr<Directory> root);
+
+  // Null for a number that is not (or no longer) known.
+  Inode* Find(u64 number);
+  // The inode of the entry `name`; null when there is none. Counts a look-up.
+  Inode* Lookup(Inode& parent, const std::string& name);
+  void Forget(u64 number, u64 lookups);
+
+  std::size_t size() const { return inodes_.size(); }
+
+ private:
+  std::unordered_map<u64, Inode> inodes_;
+  std::unordered_map<const Node*, u64> stable_;
+  u64 last_number_ = kRoot;
+};
+
+}  // namespace vfiolab

@@ -1,0 +1,195 @@
+#include "transport/fuse_server.hpp"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/uio.h>
+
+#include <fmt/format.h>
+
+#include "base/trace.hpp"
+#include "transport/fuse_kernel.hpp"
+#include "transport/fuse_operations.hpp"
+
+namespace vfiolab {
+namespace {
+
+FuseServer& ServerOf(void* user_data) { return *static_cast<FuseServer*>(user_data); }
+
+}  // namespace
+
+FuseServer::FuseServer(EventLoop& loop, std::shared_ptr<Directory> root)
+    : loop_(loop),
+      mms_(loop.turn()),
+      services_{loop.turn(), mms_, *this, false},
+      root_(std::move(root)),
+      handover_(std::make_shared<Directory>()),
+      inodes_(root_),
+      owner_(::geteuid()),
+      owner_group_(::getegid()) {
+  root_->Add(kHandover, handover_);
+}
+
+FuseServer::~FuseServer() { Unmount(); }
+
+Result<std::unique_ptr<FuseServer>> FuseServer::Mount(EventLoop& loop,
+                                                      std::shared_ptr<Directory> root,
+                                                      const std::string& mount_point,
+                                                      Options options) {
+  std::unique_ptr<FuseServer> server(new FuseServer(loop, std::move(root)));
+  TRY(server->Start(mount_point, options));
+  return server;
+}
+
+Result<> FuseServer::Start(const std::string& mount_point, Options options) {
+  if (::access("/dev/fuse", R_OK | W_OK) != 0)
+    return Fail(errno, fmt::format("/dev/fuse cannot be opened ({}): load the fuse module, or give "
+                                   "this user read and write access to it",
+                                   ErrnoName(errno)));
+  std::string mount_options = "fsname=vfiolab,subtype=vfiolab,default_permissions";
+  if (options.allow_other) mount_options += ",allow_other";
+  const char* argv[] = {"vfiolab", "-o", mount_options.c_str(), nullptr};
+  fuse_args args = FUSE_ARGS_INIT(3, const_cast<char**>(argv));
+  const fuse_lowlevel_ops operations = FuseOperations::Table();
+  session_ = fuse_session_new(&args, &operations, sizeof operations, this);
+  fuse_opt_free_args(&args);
+  if (session_ == nullptr) return Fail(EINVAL, "libfuse refuses its options");
+  if (fuse_session_mount(session_, mount_point.c_str()) != 0) {
+    fuse_session_destroy(std::exchange(session_, nullptr));
+    return Fail(EPERM, fmt::format("FUSE cannot be mounted on {}: it takes CAP_SYS_ADMIN, a user "
+                                   "namespace, or fusermount3",
+                                   mount_point));
+  }
+  mount_point_ = mount_point;
+  const int fd = fuse_session_fd(session_);
+  // Replies pass through here so that INIT can offer what libfuse 3.14 does not know.
+  static constexpr fuse_custom_io kIo{
+      .writev = [](int, iovec* iov, int count, void* data) { return ServerOf(data).WriteReply(iov, count); },
+      .read = [](int, void* buffer, std::size_t size, void* data) { return ServerOf(data).ReadRequest(buffer, size); },
+      .splice_receive = nullptr,
+      .splice_send = nullptr};
+  if (const int failed = fuse_session_custom_io(session_, &kIo, fd); failed != 0)
+    return Fail(-failed, "libfuse refuses its transport");
+  ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK);
+  ::fcntl(fd, F_SETFD, FD_CLOEXEC);
+  descriptor_.emplace(loop_.context(), fd);
+  WaitForRequest();
+  return {};
+}
+
+void FuseServer::Unmount() {
+  if (session_ == nullptr) return;
+  descriptor_->release();  // the session closes it
+  fuse_session_unmount(session_);
+  open_files_.clear();
+  fuse_session_destroy(std::exchange(session_, nullptr));
+}
+
+void FuseServer::LearnDevice() {
+  struct stat root {};
+  if (::stat(mount_point_.c_str(), &root) == 0) device_ = root.st_dev;
+}
+
+void FuseServer::WaitForRequest() {
+  descriptor_->async_wait(boost::asio::posix::stream_descriptor::wait_read,
+                          [this](const boost::system::error_code& error) {
+                            if (!error) OnReadable();
+                          });
+}
+
+void FuseServer::OnReadable() {
+  // Waits again first: this thread may be lost to the request that it now takes up.
+  WaitForRequest();
+  thread_local fuse_buf buffer{};
+  const int size = fuse_session_receive_buf(session_, &buffer);
+  if (size > 0) {
+    fuse_session_process_buf(session_, &buffer);
+  } else if (fuse_session_exited(session_)) {
+    boost::system::error_code ignored;
+    descriptor_->cancel(ignored);
+    if (on_unmounted_) on_unmounted_();
+  }
+}
+
+ssize_t FuseServer::ReadRequest(void* buffer, std::size_t size) {
+  const ssize_t count = ::read(fuse_session_fd(session_), buffer, size);
+  if (init_answered_ || count < static_cast<ssize_t>(sizeof(fuse::InHeader) + sizeof(fuse::InitIn)))
+    return count;
+  fuse::InHeader header;
+  fuse::InitIn init;
+  std::memcpy(&header, buffer, sizeof header);
+  std::memcpy(&init, static_cast<const std::byte*>(buffer) + sizeof header, sizeof init);
+  if (header.opcode == fuse::kOpcodeInit)
+    kernel_flags_ = init.flags | (init.flags & fuse::kInitExt ? u64{init.flags2} << 32 : 0);
+  return count;
+}
+
+ssize_t FuseServer::WriteReply(iovec* iov, int count) {
+  const int fd = fuse_session_fd(session_);
+  if (init_answered_ || count < 2 || iov[1].iov_len < sizeof(fuse::InitOut))
+    return ::writev(fd, iov, count);
+  init_answered_ = true;
+  if (kernel_flags_ & fuse::kPassthrough) {
+    fuse::InitOut out;
+    std::memcpy(&out, iov[1].iov_base, sizeof out);
+    out.flags |= static_cast<u32>(fuse::kInitExt);
+    out.flags2 |= static_cast<u32>(fuse::kPassthrough >> 32);
+    out.max_stack_depth = 1;
+    std::memcpy(iov[1].iov_base, &out, sizeof out);
+  }
+  const ssize_t written = ::writev(fd, iov, count);
+  ProbePassthrough();
+  return written;
+}
+
+// Whether files of ours can be backed by memory: takes a kernel >= 6.9 and CAP_SYS_ADMIN in the
+// initial user namespace.
+void FuseServer::ProbePassthrough() {
+  if (!(kernel_flags_ & fuse::kPassthrough)) return;
+  const UniqueFd memory(::memfd_create("vfiolab-probe", MFD_CLOEXEC));
+  fuse::BackingMap map{memory.get(), 0, 0};
+  const int id = ::ioctl(fuse_session_fd(session_), fuse::kBackingOpen, &map);
+  if (id <= 0) return;
+  ::ioctl(fuse_session_fd(session_), fuse::kBackingClose, &id);
+  services_.can_map_regions = true;
+}
+
+std::optional<int> FuseServer::BackingId(int memory_fd) {
+  if (memory_fd < 0 || !services_.can_map_regions) return std::nullopt;
+  const auto known = backing_ids_.find(memory_fd);
+  if (known != backing_ids_.end()) return known->second;
+  fuse::BackingMap map{memory_fd, 0, 0};
+  const int id = ::ioctl(fuse_session_fd(session_), fuse::kBackingOpen, &map);
+  if (id <= 0) return std::nullopt;
+  backing_ids_.emplace(memory_fd, id);
+  return id;
+}
+
+std::shared_ptr<OpenFile> FuseServer::FindOpenFile(int fd) {
+  // Without AT_STATX_DONT_SYNC the kernel would ask this very thread.
+  struct statx found {};
+  if (::statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO, &found) != 0) return nullptr;
+  return FindOpenFile(makedev(found.stx_dev_major, found.stx_dev_minor), found.stx_ino);
+}
+
+std::shared_ptr<OpenFile> FuseServer::FindOpenFile(dev_t device, ino_t number) {
+  if (device != device_) return nullptr;
+  FuseInodes::Inode* inode = inodes_.Find(number);
+  return inode == nullptr ? nullptr : inode->opened.lock();
+}
+
+std::string FuseServer::Offer(std::shared_ptr<OpenFile> file) {
+  const std::string name = std::to_string(++offers_);
+  handover_->Add(name, std::make_shared<DeviceNode>(
+                           0600, [this, name, file = std::move(file)](CallContext&) mutable
+                           -> Result<std::shared_ptr<OpenFile>> {
+                             handover_->Remove(name);
+                             return std::move(file);
+                           }));
+  return name;
+}
+
+void FuseServer::Withdraw(const std::string& name) { handover_->Remove(name); }
+
+}  // namespace vfiolab

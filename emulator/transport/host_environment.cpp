@@ -1,0 +1,91 @@
+#include "transport/host_environment.hpp"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+
+#include "base/check.hpp"
+
+namespace vfiolab {
+namespace {
+
+class Memfd final : public DeviceMemory {
+ public:
+  explicit Memfd(const std::string& name) : fd_(::memfd_create(name.c_str(), MFD_CLOEXEC)) {
+    CHECK_OURS(fd_);
+  }
+  ~Memfd() override {
+    for (const auto& part : parts_) ::munmap(part.data(), part.size());
+  }
+
+  std::span<std::byte> Allocate(u64 offset, u64 size) override {
+    if (offset + size > length_) {
+      length_ = offset + size;
+      CHECK_OURS(::ftruncate(fd_.get(), static_cast<off_t>(length_)) == 0);
+    }
+    void* at = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd_.get(),
+                      static_cast<off_t>(offset));
+    CHECK_OURS(at != MAP_FAILED);
+    return parts_.emplace_back(static_cast<std::byte*>(at), size);
+  }
+  int fd() const override { return fd_.get(); }
+
+ private:
+  UniqueFd fd_;
+  u64 length_ = 0;
+  std::vector<std::span<std::byte>> parts_;
+};
+
+// Lives on while the loop holds a wait that was cancelled.
+struct WatchState : std::enable_shared_from_this<WatchState> {
+  WatchState(EventLoop& on, int fd, std::function<void()> then)
+      : loop(on), descriptor(on.context(), fd), signalled(std::move(then)) {}
+
+  void Wait() {
+    descriptor.async_wait(boost::asio::posix::stream_descriptor::wait_read,
+                          [self = shared_from_this()](const boost::system::error_code& error) {
+                            if (!error && self->watched) self->OnReadable();
+                          });
+  }
+  void OnReadable() {
+    u64 count = 0;
+    const ssize_t read = ::read(descriptor.native_handle(), &count, sizeof count);
+    if (read == sizeof count)
+      loop.door().Event(loop.Now(), "eventfd signalled by the client", signalled);
+    if (watched && (read > 0 || errno == EAGAIN)) Wait();
+  }
+
+  EventLoop& loop;
+  boost::asio::posix::stream_descriptor descriptor;
+  std::function<void()> signalled;
+  bool watched = true;
+};
+
+class Watch final : public EventfdWatch {
+ public:
+  explicit Watch(std::shared_ptr<WatchState> state) : state_(std::move(state)) { state_->Wait(); }
+  ~Watch() override {
+    state_->watched = false;
+    boost::system::error_code ignored;
+    state_->descriptor.cancel(ignored);
+  }
+
+ private:
+  std::shared_ptr<WatchState> state_;
+};
+
+}  // namespace
+
+std::unique_ptr<DeviceMemory> HostEnvironment::CreateDeviceMemory(const std::string& name) {
+  return std::make_unique<Memfd>("vfiolab:" + name);
+}
+
+std::unique_ptr<EventfdWatch> HostEnvironment::WatchEventfd(const Eventfd& eventfd,
+                                                            std::function<void()> signalled) {
+  CHECK_OURS(loop_ != nullptr);
+  const int copy = ::fcntl(eventfd.fd(), F_DUPFD_CLOEXEC, 0);
+  CHECK_OURS(copy >= 0);
+  return std::make_unique<Watch>(
+      std::make_shared<WatchState>(*loop_, copy, std::move(signalled)));
+}
+
+}  // namespace vfiolab

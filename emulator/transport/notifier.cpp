@@ -1,0 +1,166 @@
+#include "transport/notifier.hpp"
+
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+
+#include <atomic>
+
+#include <fmt/format.h>
+
+namespace vfiolab {
+
+struct Notifier::Listener {
+  boost::asio::posix::stream_descriptor descriptor;
+  Listener(boost::asio::io_context& context, int fd) : descriptor(context, fd) {}
+  int fd() { return descriptor.native_handle(); }
+};
+
+// One trapped call; answered once, whoever comes first.
+class Notifier::Ticket {
+ public:
+  Ticket(std::shared_ptr<Listener> listener, const seccomp_notif& call)
+      : listener_(std::move(listener)), call_(call) {}
+
+  const seccomp_notif& call() const { return call_; }
+  pid_t tid() const { return static_cast<pid_t>(call_.pid); }
+  u64 argument(unsigned i) const { return call_.data.args[i]; }
+
+  // The kernel goes on with the call as if it had not been trapped.
+  void Continue() { Respond(0, 0, SECCOMP_USER_NOTIF_FLAG_CONTINUE); }
+  void Return(long value) { Respond(value, 0, 0); }
+  void FailWith(int code) { Respond(0, -code, 0); }
+  // Installs `fd` in the caller as the result of the call. Fails when the caller is gone.
+  void ReturnDescriptor(int fd) {
+    if (answered_.exchange(true)) return;
+    seccomp_notif_addfd add{};
+    add.id = call_.id;
+    add.flags = SECCOMP_ADDFD_FLAG_SEND;
+    add.srcfd = static_cast<u32>(fd);
+    add.newfd_flags = O_CLOEXEC;
+    if (::ioctl(listener_->fd(), SECCOMP_IOCTL_NOTIF_ADDFD, &add) >= 0) return;
+    answered_ = false;
+    FailWith(errno == ENOENT ? EINTR : errno);  // EMFILE: the caller has too many
+  }
+
+ private:
+  void Respond(long value, int error, u32 flags) {
+    if (answered_.exchange(true)) return;
+    seccomp_notif_resp response{};
+    response.id = call_.id;
+    response.val = value;
+    response.error = error;
+    response.flags = flags;
+    ::ioctl(listener_->fd(), SECCOMP_IOCTL_NOTIF_SEND, &response);
+  }
+
+  std::shared_ptr<Listener> listener_;
+  seccomp_notif call_;
+  std::atomic<bool> answered_{false};
+};
+
+Notifier::Notifier(EventLoop& loop, FuseServer& server)
+    : loop_(loop),
+      server_(server),
+      keep_(boost::asio::make_work_guard(context_)),
+      thread_([this] { context_.run(); }) {}
+
+Notifier::~Notifier() {
+  context_.stop();
+  thread_.join();
+}
+
+void Notifier::Add(UniqueFd listener) {
+  boost::asio::post(context_, [this, fd = listener.Release()] {
+    Wait(std::make_shared<Listener>(context_, fd));
+  });
+}
+
+void Notifier::Wait(const std::shared_ptr<Listener>& listener) {
+  listener->descriptor.async_wait(boost::asio::posix::stream_descriptor::wait_read,
+                                  [this, listener](const boost::system::error_code& error) {
+                                    if (!error) OnReadable(listener);
+                                  });
+}
+
+void Notifier::OnReadable(const std::shared_ptr<Listener>& listener) {
+  // The kernel refuses a buffer that is not all zero.
+  seccomp_notif call{};
+  if (::ioctl(listener->fd(), SECCOMP_IOCTL_NOTIF_RECV, &call) != 0) {
+    // EINTR, ENOENT: that caller is gone. Else the last process under the filter is.
+    if (errno == EINTR || errno == ENOENT) Wait(listener);
+    return;
+  }
+  Wait(listener);
+  auto ticket = std::make_shared<Ticket>(listener, call);
+  if (call.data.nr == SYS_ioctl)
+    HandleIoctl(ticket);
+  else if (call.data.nr == SYS_mmap)
+    HandleMmap(ticket);
+  else
+    ticket->Continue();
+}
+
+bool Notifier::IsOurs(const Ticket& ticket, Target& target) const {
+  const std::string path =
+      fmt::format("/proc/{}/fd/{}", ticket.tid(), static_cast<int>(ticket.argument(
+                                                      ticket.call().data.nr == SYS_mmap ? 4 : 0)));
+  struct statx found {};
+  if (::statx(AT_FDCWD, path.c_str(), AT_STATX_DONT_SYNC, STATX_INO, &found) != 0) return false;
+  target = {makedev(found.stx_dev_major, found.stx_dev_minor), found.stx_ino};
+  return target.device == server_.device();
+}
+
+void Notifier::HandleIoctl(const std::shared_ptr<Ticket>& ticket) {
+  Target target{};
+  if (!IsOurs(*ticket, target)) return ticket->Continue();
+  boost::asio::post(loop_.context(), [this, ticket, target] {
+    const auto file = server_.FindOpenFile(target.device, target.inode);
+    if (!file) return ticket->Continue();
+    loop_.turn().SetOnCutOff([ticket] { ticket->FailWith(EFAULT); });
+    Caller caller(server_.services(), ticket->tid());
+    Reply reply = loop_.door().Ioctl(loop_.Now(), caller, *file,
+                                     static_cast<u32>(ticket->argument(1)), ticket->argument(2));
+    if (reply.deferred()) return ticket->FailWith(EAGAIN);  // none of these ioctls waits
+    Completion& completion = reply.completion();
+    if (!completion.value) return ticket->FailWith(completion.value.error().code);
+    if (!completion.opened) return ticket->Return(*completion.value);
+    const std::string offer = server_.Offer(std::move(completion.opened));
+    boost::asio::post(context_, [this, ticket, offer] { Install(ticket, offer); });
+  });
+}
+
+void Notifier::Install(const std::shared_ptr<Ticket>& ticket, const std::string& offer) {
+  const std::string path =
+      fmt::format("{}/{}/{}", server_.mount_point(), FuseServer::kHandover, offer);
+  const UniqueFd fd(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+  if (fd) return ticket->ReturnDescriptor(fd.get());
+  const int error = errno;
+  boost::asio::post(loop_.context(), [this, offer] { server_.Withdraw(offer); });
+  ticket->FailWith(error);
+}
+
+void Notifier::HandleMmap(const std::shared_ptr<Ticket>& ticket) {
+  Target target{};
+  if (!IsOurs(*ticket, target)) return ticket->Continue();
+  boost::asio::post(loop_.context(), [this, ticket, target] {
+    const auto file = server_.FindOpenFile(target.device, target.inode);
+    if (!file) return ticket->Continue();
+    const u64 type = ticket->argument(3) & MAP_TYPE;
+    const u64 pages = (ticket->argument(1) + kPageSize - 1) & ~(kPageSize - 1);
+    const MmapRequest request{.offset = ticket->argument(5),
+                              .length = pages,
+                              .shared = type == MAP_SHARED || type == MAP_SHARED_VALIDATE};
+    Caller caller(server_.services(), ticket->tid());
+    const Result<> allowed = loop_.door().Mmap(loop_.Now(), caller, *file, request);
+    if (allowed)
+      ticket->Continue();
+    else
+      ticket->FailWith(allowed.error().code);
+  });
+}
+
+}  // namespace vfiolab

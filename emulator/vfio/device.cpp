@@ -1,0 +1,155 @@
+#include "vfio/device.hpp"
+
+#include <linux/pci_regs.h>
+
+namespace vfiolab::vfio {
+
+using uapi::CopyIn;
+using uapi::CopyOut;
+using uapi::IoctlCall;
+
+void Device::Open() {
+  if (opens_++ > 0) return;
+  ConfigSpace& config = slot_.config();
+  u32 decode = 0;
+  for (const auto& bar : slot_.bars())
+    if (bar) decode |= bar->io ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY;
+  config.SetBits(PCI_COMMAND, 2, PCI_COMMAND_MASTER, false);
+  config.SetBits(PCI_COMMAND, 2, decode, true);
+  if (can_reset()) slot_.ResetFunction();
+  saved_ = config;
+  config.SetBits(PCI_COMMAND, 2, PCI_COMMAND_INTX_DISABLE, false);
+  config_ = std::make_unique<VirtualConfig>(slot_, *this);
+  irqs_ = std::make_unique<Irqs>(slot_, [this] { return config_->intx_disabled(); });
+  low_power = false;
+}
+
+void Device::Close() {
+  if (--opens_ > 0) return;
+  slot_.config().SetBits(PCI_COMMAND, 2, PCI_COMMAND_MASTER, false);
+  irqs_.reset();
+  config_.reset();
+  slot_.config() = *saved_;
+  slot_.config().SetBits(PCI_STATUS, 2, PCI_STATUS_INTERRUPT, slot_.intx_asserted());
+  if (can_reset()) slot_.ResetFunction();
+}
+
+bool Device::can_reset() const {
+  const ConfigSpace& config = slot_.config();
+  if (const u8 at = config.FindCapability(PCI_CAP_ID_EXP))
+    if (config.Get(at + PCI_EXP_DEVCAP, 4) & PCI_EXP_DEVCAP_FLR) return true;
+  const Bdf bdf = slot_.bdf();
+  if (slot_.machine().BridgeTo(bdf.segment, bdf.bus) == nullptr) return false;
+  unsigned on_bus = 0;
+  for (const auto& [other, slot] : slot_.machine().devices())
+    if (other.segment == bdf.segment && other.bus == bdf.bus) ++on_bus;
+  return on_bus == 1;
+}
+
+bool Device::Decodes(unsigned bar) const {
+  return slot_.bars()[bar]->io || config_->memory_enabled();
+}
+
+DeviceFile::DeviceFile(Device& device, std::shared_ptr<GroupFile> group)
+    : device_(device), group_(std::move(group)) {
+  ++group_->open_devices;
+  device_.Open();
+}
+
+DeviceFile::~DeviceFile() {
+  device_.Close();
+  --group_->open_devices;
+}
+
+std::string DeviceFile::Name() const {
+  return "[vfio-device " + device_.slot().bdf().ToString() + "]";
+}
+
+struct DeviceFile::Table {
+  static constexpr auto kRows = uapi::Ioctls<DeviceFile>({
+      {VFIO_DEVICE_GET_INFO, "VFIO_DEVICE_GET_INFO", &DeviceFile::GetInfo},
+      {VFIO_DEVICE_GET_REGION_INFO, "VFIO_DEVICE_GET_REGION_INFO", &DeviceFile::GetRegionInfo},
+      {VFIO_DEVICE_GET_IRQ_INFO, "VFIO_DEVICE_GET_IRQ_INFO", &DeviceFile::GetIrqInfo},
+      {VFIO_DEVICE_SET_IRQS, "VFIO_DEVICE_SET_IRQS", &DeviceFile::SetIrqs},
+      {VFIO_DEVICE_RESET, "VFIO_DEVICE_RESET", &DeviceFile::Reset},
+      {VFIO_DEVICE_GET_PCI_HOT_RESET_INFO, "VFIO_DEVICE_GET_PCI_HOT_RESET_INFO",
+       &DeviceFile::GetHotResetInfo},
+      {VFIO_DEVICE_FEATURE, "VFIO_DEVICE_FEATURE", &DeviceFile::Feature},
+  });
+};
+
+std::vector<const char*> DeviceFile::IoctlNames() {
+  std::vector<const char*> names;
+  for (const auto& row : Table::kRows) names.push_back(row.name);
+  return names;
+}
+
+Reply DeviceFile::Ioctl(CallContext& caller, u32 command, u64 argument) {
+  return Dispatch(Table::kRows, *this, caller, command, argument, ENOTTY);
+}
+
+Reply DeviceFile::GetInfo(const IoctlCall& call) {
+  constexpr std::size_t kMinimum = VFIOLAB_END_OF(vfio_device_info, num_irqs);
+  vfio_device_info info{};
+  TRY(CopyIn(call, info, kMinimum));
+  const std::size_t given = std::min<std::size_t>(info.argsz, sizeof info);
+  info.flags = VFIO_DEVICE_FLAGS_PCI | (device_.can_reset() ? VFIO_DEVICE_FLAGS_RESET : 0u);
+  info.num_regions = VFIO_PCI_NUM_REGIONS;
+  info.num_irqs = VFIO_PCI_NUM_IRQS;
+  TRY(CopyOut(call, info, given));
+  return 0;
+}
+
+Reply DeviceFile::Reset(const IoctlCall&) {
+  if (!device_.can_reset()) return Fail(EINVAL, "the function has no reset of its own");
+  device_.Reset();
+  return 0;
+}
+
+Reply DeviceFile::GetHotResetInfo(const IoctlCall& call) {
+  constexpr std::size_t kHeader = sizeof(vfio_pci_hot_reset_info);
+  vfio_pci_hot_reset_info info{};
+  TRY(CopyIn(call, info, kHeader));
+  const Bdf bdf = device_.slot().bdf();
+  Machine& machine = device_.slot().machine();
+  if (machine.BridgeTo(bdf.segment, bdf.bus) == nullptr)
+    return Fail(ENODEV, "no bridge above the device could reset its bus");
+  std::vector<vfio_pci_dependent_device> affected;
+  for (const auto& [other, slot] : machine.devices()) {
+    if (other.segment != bdf.segment || other.bus != bdf.bus) continue;
+    affected.push_back({.group_id = slot->group().id(), .segment = other.segment,
+                        .bus = other.bus, .devfn = other.Devfn()});
+  }
+  info.flags = 0;
+  info.count = static_cast<u32>(affected.size());
+  const std::size_t room = (info.argsz - kHeader) / sizeof(vfio_pci_dependent_device);
+  TRY(CopyOut(call, info, kHeader));
+  if (room < affected.size())
+    return Fail(ENOSPC, fmt::format("room for {} of {} devices", room, affected.size()));
+  TRY(call.caller.memory().Write(call.pointer() + kHeader, std::as_bytes(std::span{affected})));
+  return 0;
+}
+
+Reply DeviceFile::Feature(const IoctlCall& call) {
+  constexpr u32 kLowPowerEntry = 3, kLowPowerExit = 5;
+  constexpr u32 kGet = VFIO_DEVICE_FEATURE_GET, kSet = VFIO_DEVICE_FEATURE_SET;
+  constexpr u32 kProbe = VFIO_DEVICE_FEATURE_PROBE;
+  vfio_device_feature feature{};
+  TRY(CopyIn(call, feature));
+  const u32 operation = feature.flags & (kGet | kSet);
+  if (feature.flags & ~(VFIO_DEVICE_FEATURE_MASK | kGet | kSet | kProbe))
+    return Fail(EINVAL, fmt::format("unknown flags {:#x}", feature.flags));
+  if (!(feature.flags & kProbe) && operation == (kGet | kSet))
+    return Fail(EINVAL, "GET and SET at once");
+  const u32 index = feature.flags & VFIO_DEVICE_FEATURE_MASK;
+  if (index != kLowPowerEntry && index != kLowPowerExit)
+    return Fail(ENOTTY, fmt::format("the device has no feature {}", index));
+  if (operation & kGet) return Fail(EINVAL, "the feature cannot be read");
+  if (feature.flags & kProbe) return 0;
+  if (operation != kSet) return Fail(EINVAL, "neither GET nor SET");
+  if (index == kLowPowerEntry && device_.low_power) return Fail(EINVAL, "already in low power");
+  device_.low_power = index == kLowPowerEntry;
+  return 0;
+}
+
+}  // namespace vfiolab::vfio

@@ -1,0 +1,93 @@
+// A device bound to vfio-pci and the files that open it (vfio_main.c, vfio_pci_core.c).
+#pragma once
+#include <memory>
+
+#include "vfio/group.hpp"
+#include "vfio/irqs.hpp"
+#include "vfio/virtual_config.hpp"
+
+namespace vfiolab::vfio {
+
+// What the kernel keeps of a device while it is bound. The first file enables it, the last one
+// that goes disables it.
+class Device final : public ConfigEvents {
+ public:
+  explicit Device(DeviceSlot& slot) : slot_(slot) {}
+
+  DeviceSlot& slot() { return slot_; }
+  void Open();
+  void Close();
+  bool open() const { return opens_ > 0; }
+
+  // Only while open.
+  VirtualConfig& config() { return *config_; }
+  Irqs& irqs() { return *irqs_; }
+
+  // Whether the function can be reset on its own: by FLR, or because it is alone behind a bridge.
+  bool can_reset() const;
+  // The device starts anew; eventfds and config space stay.
+  void Reset() { slot_.ResetFunction(); }
+  // Whether BAR `bar` answers: a memory BAR does while the client's COMMAND says so.
+  bool Decodes(unsigned bar) const;
+
+  // The client asked for low power and has not ended it.
+  bool low_power = false;
+
+  // ConfigEvents
+  void OnIntxDisableChanged(bool disabled) override { irqs_->OnIntxDisableChanged(disabled); }
+  void OnFunctionLevelReset() override { Reset(); }
+  std::optional<unsigned> MsiLog2Vectors() const override { return irqs_->msi_log2_vectors(); }
+
+ private:
+  DeviceSlot& slot_;
+  unsigned opens_ = 0;
+  std::optional<ConfigSpace> saved_;  // as it was before the first open
+  std::unique_ptr<VirtualConfig> config_;
+  std::unique_ptr<Irqs> irqs_;
+};
+
+class DeviceFile final : public OpenFile {
+ public:
+  DeviceFile(Device& device, std::shared_ptr<GroupFile> group);
+  ~DeviceFile() override;
+
+  std::string Name() const override;
+  Reply Ioctl(CallContext& caller, u32 command, u64 argument) override;
+  Reply Read(CallContext& caller, std::span<std::byte> to, u64 offset) override;
+  Reply Write(CallContext& caller, std::span<const std::byte> from, u64 offset) override;
+  Result<> Mmap(CallContext& caller, const MmapRequest& request) override;
+  SharedMemory shared_memory() const override { return {device_.slot().shared_memory_fd()}; }
+
+  static std::vector<const char*> IoctlNames();
+
+ private:
+  Reply GetInfo(const uapi::IoctlCall& call);
+  Reply GetRegionInfo(const uapi::IoctlCall& call);
+  Reply GetIrqInfo(const uapi::IoctlCall& call) { return device_.irqs().GetInfo(call); }
+  Reply SetIrqs(const uapi::IoctlCall& call) { return device_.irqs().Set(call); }
+  Reply Reset(const uapi::IoctlCall& call);
+  Reply GetHotResetInfo(const uapi::IoctlCall& call);
+  Reply Feature(const uapi::IoctlCall& call);
+
+  struct RegionFacts {
+    u64 size = 0;
+    u32 flags = 0;
+    bool holds_msix_table = false;
+  };
+  RegionFacts BarFacts(unsigned bar, bool can_map) const;
+  RegionFacts Facts(u32 region, bool can_map) const;
+  // The part of [at, at + count) of a BAR that one bus access can take.
+  struct Step {
+    std::size_t length;
+    bool hidden;  // in the MSI-X table, which a client does not see
+  };
+  Step NextStep(unsigned bar, u64 at, std::size_t left) const;
+  // Checks that are the same for reads and writes; the number of bytes that may be moved.
+  Result<std::size_t> CheckAccess(u32 region, u64 at, std::size_t count) const;
+
+  struct Table;
+  Device& device_;
+  std::shared_ptr<GroupFile> group_;
+};
+
+}  // namespace vfiolab::vfio

@@ -1,0 +1,158 @@
+#include "vfio/group.hpp"
+
+#include "vfio/device.hpp"
+
+namespace vfiolab::vfio {
+
+using uapi::CopyIn;
+using uapi::CopyOut;
+using uapi::IoctlCall;
+
+namespace {
+
+// The longest device name the kernel copies in (strndup_user with PAGE_SIZE).
+constexpr std::size_t kMaxName = 4096;
+constexpr std::string_view kTokenKey = "vf_token=";
+constexpr std::size_t kUuidLength = 36;
+
+// EFAULT: the string runs into memory that cannot be read. EINVAL: no end within a page.
+Result<std::string> CopyInString(const IoctlCall& call) {
+  std::string text;
+  u64 at = call.argument;
+  while (text.size() < kMaxName) {
+    std::array<char, kPageSize> chunk;
+    const std::size_t length =
+        std::min<std::size_t>(kPageSize - at % kPageSize, kMaxName - text.size());
+    TRY(call.caller.memory().Read(ClientAddress{at},
+                                  std::as_writable_bytes(std::span{chunk}.first(length))));
+    const std::string_view part(chunk.data(), length);
+    if (const auto end = part.find('\0'); end != part.npos) return text.append(part.substr(0, end));
+    text += part;
+    at += length;
+  }
+  return Fail(EINVAL, "the device name does not end within 4096 bytes");
+}
+
+bool IsUuid(std::string_view text) {
+  for (std::size_t i = 0; i < kUuidLength; ++i) {
+    const bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+    if (dash ? text[i] != '-' : std::isxdigit(static_cast<unsigned char>(text[i])) == 0)
+      return false;
+  }
+  return true;
+}
+
+// What follows the BDF in a device name: spaces and at most one vf_token=UUID.
+// Every device here is neither PF nor VF, so that a token is EINVAL as well (vfio_pci_core.c
+// vfio_pci_validate_vf_token).
+Result<> CheckOptions(std::string_view options) {
+  while (!options.empty()) {
+    if (options.front() == ' ') {
+      options.remove_prefix(1);
+      continue;
+    }
+    if (!options.starts_with(kTokenKey) || options.size() < kTokenKey.size() + kUuidLength ||
+        !IsUuid(options.substr(kTokenKey.size(), kUuidLength)))
+      return Fail(EINVAL, fmt::format("'{}' is no vf_token=UUID", options));
+    return Fail(EINVAL, "vf_token for a device that is neither PF nor VF");
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::shared_ptr<OpenFile>> Group::Open() {
+  if (open_) return Fail(EBUSY, fmt::format("group {} is already open", iommu_group_.id()));
+  open_ = true;
+  return std::shared_ptr<OpenFile>(std::make_shared<GroupFile>(*this));
+}
+
+Result<> Group::SetContainer(std::shared_ptr<Container> container) {
+  if (!iommu_group_.DmaUnclaimed())
+    return Fail(EPERM, fmt::format("a host driver owns a device of group {}", iommu_group_.id()));
+  TRY(container->Add(*this));
+  container_ = std::move(container);
+  return {};
+}
+
+void Group::LeaveContainer() {
+  if (!container_) return;
+  container_->Remove(*this);
+  container_.reset();
+}
+
+GroupFile::~GroupFile() {
+  group_.LeaveContainer();
+  group_.open_ = false;
+}
+
+std::string GroupFile::Name() const {
+  return "/dev/vfio/" + std::to_string(group_.iommu_group().id());
+}
+
+struct GroupFile::Table {
+  static constexpr auto kRows = uapi::Ioctls<GroupFile>({
+      {VFIO_GROUP_GET_STATUS, "VFIO_GROUP_GET_STATUS", &GroupFile::GetStatus},
+      {VFIO_GROUP_SET_CONTAINER, "VFIO_GROUP_SET_CONTAINER", &GroupFile::SetContainer},
+      {VFIO_GROUP_UNSET_CONTAINER, "VFIO_GROUP_UNSET_CONTAINER", &GroupFile::UnsetContainer},
+      {VFIO_GROUP_GET_DEVICE_FD, "VFIO_GROUP_GET_DEVICE_FD", &GroupFile::GetDeviceFd},
+  });
+};
+
+std::vector<const char*> GroupFile::IoctlNames() {
+  std::vector<const char*> names;
+  for (const auto& row : Table::kRows) names.push_back(row.name);
+  return names;
+}
+
+Reply GroupFile::Ioctl(CallContext& caller, u32 command, u64 argument) {
+  return Dispatch(Table::kRows, *this, caller, command, argument, ENOTTY);
+}
+
+Reply GroupFile::GetStatus(const IoctlCall& call) {
+  vfio_group_status status{};
+  TRY(CopyIn(call, status));
+  status.flags = (group_.viable() ? VFIO_GROUP_FLAGS_VIABLE : 0u) |
+                 (group_.container() != nullptr ? VFIO_GROUP_FLAGS_CONTAINER_SET : 0u);
+  TRY(CopyOut(call, status));
+  return 0;
+}
+
+Reply GroupFile::SetContainer(const IoctlCall& call) {
+  const int fd = TRY(call.caller.memory().Load<int>(call.pointer()));
+  if (fd < 0) return Fail(EBADF, fmt::format("descriptor {}", fd));
+  const auto file = TRY(call.caller.ImportOpenFile(fd));
+  if (group_.container() != nullptr) return Fail(EINVAL, "the group is already in a container");
+  const auto container = std::dynamic_pointer_cast<ContainerFile>(file);
+  if (!container) return Fail(EBADFD, fmt::format("descriptor {} is no container", fd));
+  TRY(group_.SetContainer(container->container()));
+  return 0;
+}
+
+Reply GroupFile::UnsetContainer(const IoctlCall&) {
+  if (group_.container() == nullptr) return Fail(EINVAL, "the group is in no container");
+  if (open_devices > 0) return Fail(EBUSY, fmt::format("{} devices are open", open_devices));
+  group_.LeaveContainer();
+  return 0;
+}
+
+Result<Device*> GroupFile::FindDevice(const std::string& name) const {
+  for (Device* device : group_.devices()) {
+    const std::string bdf = device->slot().bdf().ToString();
+    if (!name.starts_with(bdf)) continue;
+    if (name.size() > bdf.size() && name[bdf.size()] != ' ') continue;
+    TRY(CheckOptions(std::string_view(name).substr(bdf.size())));
+    return device;
+  }
+  return Fail(ENODEV, fmt::format("group {} has no device '{}'", group_.iommu_group().id(), name));
+}
+
+Reply GroupFile::GetDeviceFd(const IoctlCall& call) {
+  const std::string name = TRY(CopyInString(call));
+  Device* device = TRY(FindDevice(name));
+  if (group_.container() == nullptr) return Fail(EINVAL, "the group is in no container");
+  if (group_.container()->type1() == nullptr) return Fail(EINVAL, "the container has no IOMMU set");
+  return Completion{0L, std::make_shared<DeviceFile>(*device, shared_from_this()), {}};
+}
+
+}  // namespace vfiolab::vfio

@@ -1,0 +1,159 @@
+#include "vfio/irqs.hpp"
+
+#include <linux/pci_regs.h>
+
+#include <limits>
+
+namespace vfiolab::vfio {
+
+using uapi::CopyIn;
+using uapi::CopyOut;
+using uapi::IoctlCall;
+
+namespace {
+
+constexpr u32 kIndexes = VFIO_PCI_NUM_IRQS;
+constexpr u32 kHeader = offsetof(vfio_irq_set, data);
+
+}  // namespace
+
+Irqs::Irqs(DeviceSlot& slot, std::function<bool()> intx_disabled)
+    : slot_(slot), intx_disabled_(std::move(intx_disabled)) {
+  slot_.set_interrupt_sink(this);
+}
+
+Irqs::~Irqs() {
+  DisableAll();
+  slot_.set_interrupt_sink(nullptr);
+}
+
+void Irqs::DisableAll() {
+  if (mode_ == Mode::kIntx) DisableIntx();
+  if (mode_ == Mode::kMsi || mode_ == Mode::kMsix) DisableMsi();
+  error_.reset();
+  request_.reset();
+}
+
+int Irqs::Request::fd(u32 i) const {
+  int value = -1;
+  std::memcpy(&value, data.data() + i * sizeof value, sizeof value);
+  return value;
+}
+
+u32 Irqs::Count(u32 index) const {
+  const ConfigSpace& config = slot_.config();
+  switch (index) {
+    case VFIO_PCI_INTX_IRQ_INDEX: return config.Get(PCI_INTERRUPT_PIN, 1) != 0 ? 1 : 0;
+    case VFIO_PCI_MSI_IRQ_INDEX:
+      if (const u8 at = config.FindCapability(PCI_CAP_ID_MSI))
+        return 1u << ((config.Get(at + PCI_MSI_FLAGS, 2) & PCI_MSI_FLAGS_QMASK) >> 1);
+      return 0;
+    case VFIO_PCI_MSIX_IRQ_INDEX:
+      if (const u8 at = config.FindCapability(PCI_CAP_ID_MSIX))
+        return (config.Get(at + PCI_MSIX_FLAGS, 2) & PCI_MSIX_FLAGS_QSIZE) + 1;
+      return 0;
+    default: return 1;  // ERR and REQ
+  }
+}
+
+Reply Irqs::GetInfo(const IoctlCall& call) const {
+  vfio_irq_info info{};
+  TRY(CopyIn(call, info));
+  if (info.index >= kIndexes) return Fail(EINVAL, fmt::format("no IRQ index {}", info.index));
+  info.flags = VFIO_IRQ_INFO_EVENTFD;
+  if (info.index == VFIO_PCI_INTX_IRQ_INDEX)
+    info.flags |= VFIO_IRQ_INFO_MASKABLE | VFIO_IRQ_INFO_AUTOMASKED;
+  else if (info.index != VFIO_PCI_MSIX_IRQ_INDEX)  // vectors of MSI-X can be added while enabled
+    info.flags |= VFIO_IRQ_INFO_NORESIZE;
+  info.count = Count(info.index);
+  TRY(CopyOut(call, info));
+  return 0;
+}
+
+Result<Irqs::Request> Irqs::CopyInRequest(const IoctlCall& call) const {
+  vfio_irq_set set{};
+  TRY(CopyIn(call, set, kHeader));
+  constexpr u32 kKnown = VFIO_IRQ_SET_DATA_TYPE_MASK | VFIO_IRQ_SET_ACTION_TYPE_MASK;
+  if (set.index >= kIndexes || set.count >= std::numeric_limits<u32>::max() - set.start ||
+      (set.flags & ~kKnown))
+    return Fail(EINVAL, fmt::format("index {}, start {}, count {} or flags {:#x}", set.index,
+                                    set.start, set.count, set.flags));
+  const u32 max = Count(set.index);
+  if (set.start >= max || set.start + set.count > max)
+    return Fail(EINVAL, fmt::format("start {} + count {} of {} vectors", set.start, set.count, max));
+  const u32 type = set.flags & VFIO_IRQ_SET_DATA_TYPE_MASK;
+  if (!std::has_single_bit(type))
+    return Fail(EINVAL, fmt::format("data type {:#x} is not exactly one", type));
+  Request request{.caller = call.caller,
+                  .index = set.index,
+                  .start = set.start,
+                  .count = set.count,
+                  .data_type = type,
+                  .action = set.flags & VFIO_IRQ_SET_ACTION_TYPE_MASK,
+                  .data = {}};
+  const u64 each = type == VFIO_IRQ_SET_DATA_EVENTFD ? 4 : type == VFIO_IRQ_SET_DATA_BOOL ? 1 : 0;
+  if (set.argsz - kHeader < set.count * each)
+    return Fail(EINVAL, fmt::format("argsz {} is short of {} entries", set.argsz, set.count));
+  request.data.resize(set.count * each);
+  if (!request.data.empty())
+    TRY(call.caller.memory().Read(call.pointer() + kHeader, request.data));
+  return request;
+}
+
+Reply Irqs::Set(const IoctlCall& call) {
+    const Request request = TRY(CopyInRequest(call));
+  const u32 action = request.action;
+  const bool trigger = action == VFIO_IRQ_SET_ACTION_TRIGGER;
+  switch (request.index) {
+    case VFIO_PCI_INTX_IRQ_INDEX:
+      if (action == VFIO_IRQ_SET_ACTION_MASK) return SetIntxMask(request);
+      if (action == VFIO_IRQ_SET_ACTION_UNMASK) return SetIntxUnmask(request);
+      if (trigger) return SetIntxTrigger(request);
+      break;
+    case VFIO_PCI_MSI_IRQ_INDEX:
+    case VFIO_PCI_MSIX_IRQ_INDEX:
+      if (trigger) return SetMsiTrigger(request);
+      break;
+    case VFIO_PCI_ERR_IRQ_INDEX:
+      if (trigger) return SetSingleTrigger(error_, request);
+      break;
+    default:
+      if (trigger) return SetSingleTrigger(request_, request);
+  }
+  return Fail(ENOTTY, fmt::format("IRQ index {} has no action {:#x}", request.index, action));
+}
+
+void Irqs::Signal(const Eventfd& eventfd, std::string_view what) {
+  slot_.machine().trace().Output(
+      [&] { return fmt::format("eventfd {} {}", slot_.bdf().ToString(), what); });
+  eventfd.Signal();
+}
+
+Reply Irqs::SetSingleTrigger(std::optional<Eventfd>& trigger, const Request& request) {
+  if (request.start != 0 || request.count > 1) return Fail(EINVAL, "the index has one interrupt");
+  switch (request.data_type) {
+    case VFIO_IRQ_SET_DATA_NONE:
+      if (!trigger) return Fail(EINVAL, "no eventfd is set");
+      if (request.count == 0)
+        trigger.reset();
+      else
+        Signal(*trigger, "loop-back");
+      return 0;
+    case VFIO_IRQ_SET_DATA_BOOL:
+      if (request.count == 0) return Fail(EINVAL, "count is 0");
+      if (request.flag(0) && trigger) Signal(*trigger, "loop-back");
+      return 0;
+    default: break;
+  }
+  if (request.count == 0) return Fail(EINVAL, "count is 0");
+  const int fd = request.fd(0);
+  if (fd == -1) {
+    trigger.reset();
+    return 0;
+  }
+  if (fd < 0) return Fail(EINVAL, fmt::format("descriptor {}", fd));
+  trigger.emplace(TRY(request.caller.ImportEventfd(fd)));
+  return 0;
+}
+
+}  // namespace vfiolab::vfio

@@ -1,0 +1,87 @@
+// The interrupts of a vfio-pci device: which eventfds they signal (vfio_pci_intrs.c).
+#pragma once
+#include <linux/vfio.h>
+
+#include <map>
+#include <memory>
+#include <optional>
+
+#include "machine/machine.hpp"
+#include "uapi/ioctl_table.hpp"
+
+namespace vfiolab::vfio {
+
+class Irqs final : public InterruptSink {
+ public:
+  // `intx_disabled` tells whether the client has set COMMAND.INTX_DISABLE.
+  Irqs(DeviceSlot& slot, std::function<bool()> intx_disabled);
+  ~Irqs() override;
+
+  // Every eventfd is let go and every interrupt disabled.
+  void DisableAll();
+
+  // How many interrupts `index` has; 0 for an index that the device lacks.
+  u32 Count(u32 index) const;
+  Reply GetInfo(const uapi::IoctlCall& call) const;
+  // Checks in the kernel's order, then acts; see the spec of VFIO_DEVICE_SET_IRQS.
+  Reply Set(const uapi::IoctlCall& call);
+
+  // The client changed COMMAND.INTX_DISABLE.
+  void OnIntxDisableChanged(bool disabled);
+  // The most vectors MSI was enabled with, as a power of two's exponent; nothing when it is off.
+  std::optional<unsigned> msi_log2_vectors() const;
+
+  // InterruptSink
+  void OnMsi(unsigned vector) override;
+  void OnIntx(bool asserted) override;
+
+ private:
+  // The data of one SET_IRQS, copied in.
+  struct Request {
+    CallContext& caller;
+    u32 index;
+    u32 start;
+    u32 count;
+    u32 data_type;  // VFIO_IRQ_SET_DATA_*
+    u32 action;     // VFIO_IRQ_SET_ACTION_*
+    std::vector<std::byte> data;
+
+    bool flag(u32 i) const { return data[i] != std::byte{0}; }
+    int fd(u32 i) const;
+  };
+
+  enum class Mode { kNone, kIntx, kMsi, kMsix };
+
+  Result<Request> CopyInRequest(const uapi::IoctlCall& call) const;
+  Reply SetIntxMask(const Request& request);
+  Reply SetIntxUnmask(const Request& request);
+  Reply SetIntxTrigger(const Request& request);
+  Reply SetMsiTrigger(const Request& request);
+  Reply SetSingleTrigger(std::optional<Eventfd>& trigger, const Request& request);
+
+  Result<> ReplaceIntxTrigger(CallContext& caller, int fd);
+  void DisableIntx();
+  void MaskIntx();
+  void UnmaskIntx();
+  void SignalIntx();
+
+  Reply SetVectors(const Request& request, bool just_enabled);
+  void DisableMsi();
+  void Signal(const Eventfd& eventfd, std::string_view what);
+
+  DeviceSlot& slot_;
+  std::function<bool()> intx_disabled_;
+  Mode mode_ = Mode::kNone;
+
+  std::optional<Eventfd> intx_trigger_;
+  bool intx_masked_ = false;
+  std::optional<Eventfd> unmask_eventfd_;
+  std::unique_ptr<EventfdWatch> unmask_watch_;
+
+  u32 enabled_vectors_ = 0;
+  std::map<u32, Eventfd> vectors_;
+  std::optional<Eventfd> error_;
+  std::optional<Eventfd> request_;
+};
+
+}  // namespace vfiolab::vfio

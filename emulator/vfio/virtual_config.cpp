@@ -1,0 +1,257 @@
+#include "vfio/virtual_config.hpp"
+
+#include <linux/pci_regs.h>
+
+#include "base/check.hpp"
+
+namespace vfiolab::vfio {
+namespace {
+
+constexpr u32 kAll = 0xffffffff;
+
+// Lengths of the capabilities that vfio-pci shows, 0 for those that it hides (pci_cap_length).
+// Three have lengths of their own: MSI, VNDR, EXP.
+std::size_t FixedLength(u8 id) {
+  switch (id) {
+    case PCI_CAP_ID_PM: return PCI_PM_SIZEOF;
+    case PCI_CAP_ID_AGP: return PCI_AGP_SIZEOF;
+    case PCI_CAP_ID_VPD: return PCI_CAP_VPD_SIZEOF;
+    case PCI_CAP_ID_HT: return 28;
+    case PCI_CAP_ID_MSIX: return PCI_CAP_MSIX_SIZEOF;
+    case PCI_CAP_ID_SATA: return 8;
+    case PCI_CAP_ID_AF: return PCI_CAP_AF_SIZEOF;
+    default: return 0;
+  }
+}
+
+std::size_t MsiLength(u32 flags) {
+  return 10u + (flags & PCI_MSI_FLAGS_64BIT ? 4u : 0u) + (flags & PCI_MSI_FLAGS_MASKBIT ? 10u : 0u);
+}
+
+std::size_t ExpressLength(u32 flags) {
+  const bool integrated = (flags & PCI_EXP_FLAGS_TYPE) >> 4 == PCI_EXP_TYPE_RC_END;
+  if ((flags & PCI_EXP_FLAGS_VERS) == 1) return integrated ? 0x0c : PCI_CAP_EXP_ENDPOINT_SIZEOF_V1;
+  return integrated ? 0x2c : 60;
+}
+
+}  // namespace
+
+VirtualConfig::VirtualConfig(DeviceSlot& slot, ConfigEvents& events)
+    : slot_(slot),
+      events_(events),
+      virtual_(slot.config().bytes().begin(), slot.config().bytes().end()),
+      virtual_bits_(virtual_.size()),
+      // Bytes that nobody owns are the hardware's own business, read and write.
+      writable_bits_(virtual_.size(), std::byte{0xff}),
+      owners_(virtual_.size(), Owner::kGap),
+      owner_starts_(virtual_.size()) {
+  BuildHeader();
+  BuildCapabilities();
+}
+
+u32 VirtualConfig::Virtual(std::size_t at, unsigned width) const {
+  return static_cast<u32>(LoadLittleEndian(std::span{virtual_}.subspan(at, width)));
+}
+
+void VirtualConfig::SetVirtual(std::size_t at, unsigned width, u32 value) {
+  StoreLittleEndian(std::span{virtual_}.subspan(at, width), value);
+}
+
+void VirtualConfig::Claim(std::size_t at, std::size_t length, Owner owner) {
+  for (std::size_t i = at; i < at + length && i < owners_.size(); ++i) {
+    owners_[i] = owner;
+    owner_starts_[i] = static_cast<u16>(at);
+    virtual_bits_[i] = writable_bits_[i] = std::byte{0};
+  }
+}
+
+void VirtualConfig::Permit(std::size_t at, unsigned width, u32 virtual_bits, u32 writable) {
+  StoreLittleEndian(std::span{virtual_bits_}.subspan(at, width), virtual_bits);
+  StoreLittleEndian(std::span{writable_bits_}.subspan(at, width), writable);
+}
+
+void VirtualConfig::BuildHeader() {
+  Claim(0, PCI_STD_HEADER_SIZEOF, Owner::kHeader);
+  Permit(PCI_VENDOR_ID, 4, kAll, 0);
+  Permit(PCI_COMMAND, 2, PCI_COMMAND_INTX_DISABLE, 0xffff);
+  Permit(PCI_STATUS, 2, PCI_STATUS_CAP_LIST, 0);
+  Permit(PCI_CACHE_LINE_SIZE, 1, 0, 0xff);
+  Permit(PCI_LATENCY_TIMER, 1, 0, 0xff);
+  Permit(PCI_BIST, 1, 0, 0xff);
+  for (unsigned i = 0; i < 6; ++i) Permit(PCI_BASE_ADDRESS_0 + 4 * i, 4, kAll, kAll);
+  Permit(PCI_ROM_ADDRESS, 4, kAll, kAll);
+  Permit(PCI_CAPABILITY_LIST, 1, 0xff, 0);
+  Permit(PCI_INTERRUPT_LINE, 1, 0xff, 0xff);
+  Permit(PCI_INTERRUPT_PIN, 1, 0xff, 0);
+}
+
+// Shows the capabilities that vfio-pci knows; the others drop out of the list.
+void VirtualConfig::BuildCapabilities() {
+  std::size_t link = PCI_CAPABILITY_LIST;
+  u8 at = static_cast<u8>(Virtual(PCI_CAPABILITY_LIST, 1)) & 0xfc;
+  bool any = false;
+  for (int hops = 0; at >= PCI_STD_HEADER_SIZEOF && hops < 48; ++hops) {
+    const u8 next = static_cast<u8>(slot_.config().Get(at + 1u, 1)) & 0xfc;
+    if (BuildCapability(static_cast<u8>(slot_.config().Get(at, 1)), at) != 0) {
+      SetVirtual(link, 1, at);
+      link = at + 1u;
+      any = true;
+    }
+    at = next;
+  }
+  SetVirtual(link, 1, 0);
+  if (!any) SetVirtual(PCI_STATUS, 2, Virtual(PCI_STATUS, 2) & ~u32{PCI_STATUS_CAP_LIST});
+}
+
+std::size_t VirtualConfig::BuildCapability(u8 id, u8 at) {
+  const u32 flags = slot_.config().Get(at + 2u, 2);
+  std::size_t length = FixedLength(id);
+  Owner owner = id == PCI_CAP_ID_MSIX ? Owner::kMsix : Owner::kOther;
+  if (id == PCI_CAP_ID_MSI) length = MsiLength(flags), owner = Owner::kMsi;
+  if (id == PCI_CAP_ID_EXP) length = ExpressLength(flags), owner = Owner::kExpress;
+  if (id == PCI_CAP_ID_VNDR) length = slot_.config().Get(at + 2u, 1);
+  if (length == 0) return 0;
+  Claim(at, length, owner);
+  Permit(at + 1u, 1, 0xff, 0);
+  if (id == PCI_CAP_ID_MSI) {
+    Permit(at + PCI_MSI_FLAGS, 1, 0xff, 0xff);
+    Permit(at + PCI_MSI_ADDRESS_LO, 4, kAll, kAll);
+    const bool wide = flags & PCI_MSI_FLAGS_64BIT;
+    if (wide) Permit(at + PCI_MSI_ADDRESS_HI, 4, kAll, kAll);
+    Permit(at + (wide ? PCI_MSI_DATA_64 : PCI_MSI_DATA_32), 2, 0xffff, 0xffff);
+    if (flags & PCI_MSI_FLAGS_MASKBIT) {
+      Permit(at + (wide ? PCI_MSI_MASK_64 : PCI_MSI_MASK_32), 4, 0, kAll);
+      Permit(at + (wide ? PCI_MSI_PENDING_64 : PCI_MSI_PENDING_32), 4, 0, kAll);
+    }
+  }
+  if (id == PCI_CAP_ID_EXP) {
+    constexpr u32 kVirtual = PCI_EXP_DEVCTL_BCR_FLR | PCI_EXP_DEVCTL_PAYLOAD | PCI_EXP_DEVCTL_READRQ;
+    Permit(at + PCI_EXP_DEVCTL, 2, kVirtual, 0xffff & ~u32{PCI_EXP_DEVCTL_PHANTOM});
+    if (length > PCI_EXP_DEVCTL2 + 1u)
+      Permit(at + PCI_EXP_DEVCTL2, 2, 0, 0xffff & ~u32{PCI_EXP_DEVCTL2_ARI});
+  }
+  if (id == PCI_CAP_ID_VNDR)
+    for (std::size_t i = at + 2u; i < at + length; ++i) Permit(i, 1, 0, 0xff);
+  return length;
+}
+
+std::size_t VirtualConfig::PieceLength(std::size_t at, std::size_t left) const {
+  std::size_t length = at % 4 == 0 && left >= 4 ? 4 : at % 2 == 0 && left >= 2 ? 2 : 1;
+  while (length > 1 && (owners_[at + length - 1] != owners_[at] ||
+                        owner_starts_[at + length - 1] != owner_starts_[at]))
+    length /= 2;
+  return length;
+}
+
+void VirtualConfig::Read(std::size_t at, std::span<std::byte> to) {
+  while (!to.empty()) {
+    const std::size_t length = PieceLength(at, to.size());
+    StoreLittleEndian(to.first(length), ReadPiece(at, static_cast<unsigned>(length)));
+    to = to.subspan(length);
+    at += length;
+  }
+}
+
+void VirtualConfig::Write(std::size_t at, std::span<const std::byte> from) {
+  while (!from.empty()) {
+    const std::size_t length = PieceLength(at, from.size());
+    WritePiece(at, static_cast<unsigned>(length),
+               static_cast<u32>(LoadLittleEndian(from.first(length))));
+    from = from.subspan(length);
+    at += length;
+  }
+}
+
+u32 VirtualConfig::ReadPiece(std::size_t at, unsigned width) {
+  const bool bar = at >= PCI_BASE_ADDRESS_0 && at < PCI_ROM_ADDRESS + 4;
+  if (bar && bars_written_) SizeBars();
+  const u32 from_virtual =
+      static_cast<u32>(LoadLittleEndian(std::span{virtual_bits_}.subspan(at, width)));
+  return (slot_.config().Get(at, width) & ~from_virtual) | (Virtual(at, width) & from_virtual);
+}
+
+void VirtualConfig::WritePiece(std::size_t at, unsigned width, u32 value) {
+  switch (owners_[at]) {
+    case Owner::kHeader: return WriteHeader(at, width, value);
+    case Owner::kMsi: return WriteMsi(at, width, value);
+    case Owner::kExpress: return WriteExpress(at, width, value);
+    default: return WriteDefault(at, width, value);
+  }
+}
+
+void VirtualConfig::WriteDefault(std::size_t at, unsigned width, u32 value) {
+  const auto bits = [&](const std::vector<std::byte>& mask) {
+    return static_cast<u32>(LoadLittleEndian(std::span{mask}.subspan(at, width)));
+  };
+  const u32 kept = bits(virtual_bits_) & bits(writable_bits_);
+  SetVirtual(at, width, (Virtual(at, width) & ~kept) | (value & kept));
+  const u32 to_hardware = bits(writable_bits_) & ~bits(virtual_bits_);
+  if (to_hardware == 0) return;
+  const u32 merged = (slot_.config().Get(at, width) & ~to_hardware) | (value & to_hardware);
+  slot_.WriteConfig(at, std::as_bytes(std::span{&merged, 1}).first(width));
+}
+
+void VirtualConfig::WriteHeader(std::size_t at, unsigned width, u32 value) {
+  const bool was_disabled = intx_disabled();
+  WriteDefault(at, width, value);
+  if (at <= PCI_COMMAND && at + width > PCI_COMMAND) {
+    const u32 written = value >> (8 * (PCI_COMMAND - at));
+    constexpr u32 kDecode = PCI_COMMAND_MEMORY | PCI_COMMAND_IO;
+    SetVirtual(PCI_COMMAND, 1, (Virtual(PCI_COMMAND, 1) & ~kDecode) | (written & kDecode));
+  }
+  if (at + width > PCI_COMMAND && at <= PCI_COMMAND + 1 && intx_disabled() != was_disabled)
+    events_.OnIntxDisableChanged(!was_disabled);
+  if (at >= PCI_BASE_ADDRESS_0 && at < PCI_ROM_ADDRESS + 4) bars_written_ = true;
+}
+
+void VirtualConfig::WriteMsi(std::size_t at, unsigned width, u32 value) {
+  WriteDefault(at, width, value);
+  const std::size_t flags_at = owner_starts_[at] + PCI_MSI_FLAGS;
+  if (at > flags_at || at + width <= flags_at) return;
+  u32 flags = Virtual(flags_at, 2);
+  const auto enabled = events_.MsiLog2Vectors();
+  const unsigned most = enabled.value_or(0);
+  if (!enabled) flags &= ~u32{PCI_MSI_FLAGS_ENABLE};
+  if ((flags & PCI_MSI_FLAGS_QSIZE) >> 4 > most)
+    flags = (flags & ~u32{PCI_MSI_FLAGS_QSIZE}) | most << 4;
+  SetVirtual(flags_at, 2, flags);
+  slot_.WriteConfig(flags_at, std::as_bytes(std::span{&flags, 1}).first(2));
+}
+
+void VirtualConfig::WriteExpress(std::size_t at, unsigned width, u32 value) {
+  WriteDefault(at, width, value);
+  const std::size_t start = owner_starts_[at];
+  const u32 control = Virtual(start + PCI_EXP_DEVCTL, 2);
+  if (!(control & PCI_EXP_DEVCTL_BCR_FLR)) return;
+  SetVirtual(start + PCI_EXP_DEVCTL, 2, control & ~u32{PCI_EXP_DEVCTL_BCR_FLR});
+  if (slot_.config().Get(start + PCI_EXP_DEVCAP, 4) & PCI_EXP_DEVCAP_FLR)
+    events_.OnFunctionLevelReset();
+}
+
+// What a write of all ones shows: the size mask with the type bits, as the hardware would.
+void VirtualConfig::SizeBars() {
+  for (unsigned i = 0; i < 6; ++i) {
+    const std::size_t at = PCI_BASE_ADDRESS_0 + 4 * i;
+    const auto& bar = slot_.bars()[i];
+    if (!bar) {
+      const bool upper_half = i > 0 && slot_.bars()[i - 1] && slot_.bars()[i - 1]->wide;
+      if (!upper_half) SetVirtual(at, 4, 0);
+      continue;
+    }
+    const u64 mask = ~(bar->size - 1);
+    SetVirtual(at, 4, (Virtual(at, 4) & static_cast<u32>(mask)) | bar->TypeBits());
+    if (bar->wide) SetVirtual(at + 4, 4, Virtual(at + 4, 4) & static_cast<u32>(mask >> 32));
+  }
+  SetVirtual(PCI_ROM_ADDRESS, 4, 0);
+  bars_written_ = false;
+}
+
+bool VirtualConfig::memory_enabled() const {
+  return Virtual(PCI_COMMAND, 2) & PCI_COMMAND_MEMORY;
+}
+
+bool VirtualConfig::intx_disabled() const {
+  return Virtual(PCI_COMMAND, 2) & PCI_COMMAND_INTX_DISABLE;
+}
+
+}  // namespace vfiolab::vfio

@@ -1,0 +1,71 @@
+#include "vfs/node.hpp"
+
+#include <algorithm>
+
+#include "base/check.hpp"
+
+namespace vfiolab {
+namespace {
+
+class OpenText final : public OpenFile {
+ public:
+  explicit OpenText(std::function<std::string()> show) : show_(std::move(show)) {}
+  std::string Name() const override { return "[text]"; }
+
+  Reply Read(CallContext&, std::span<std::byte> to, u64 offset) override {
+    if (offset == 0) text_ = show_();
+    if (offset >= text_.size()) return 0;
+    const std::size_t count = std::min<std::size_t>(to.size(), text_.size() - offset);
+    std::memcpy(to.data(), text_.data() + offset, count);
+    return static_cast<long>(count);
+  }
+
+ private:
+  std::function<std::string()> show_;
+  std::string text_;
+};
+
+}  // namespace
+
+std::shared_ptr<Node> Directory::Lookup(std::string_view name) const {
+  const auto it = entries_.find(name);
+  return it == entries_.end() ? nullptr : it->second;
+}
+
+Directory& Directory::Make(std::string_view path) {
+  Directory* at = this;
+  while (!path.empty()) {
+    const std::size_t slash = path.find('/');
+    const std::string name(path.substr(0, slash));
+    path.remove_prefix(slash == std::string_view::npos ? path.size() : slash + 1);
+    if (name.empty()) continue;
+    auto& entry = at->entries_[name];
+    if (!entry) entry = std::make_shared<Directory>();
+    at = dynamic_cast<Directory*>(entry.get());
+    CHECK_OURS(at != nullptr);
+  }
+  return *at;
+}
+
+void Directory::Add(std::string_view path, std::shared_ptr<Node> node) {
+  const std::size_t slash = path.rfind('/');
+  Directory& parent = slash == std::string_view::npos ? *this : Make(path.substr(0, slash));
+  const std::string name(path.substr(slash == std::string_view::npos ? 0 : slash + 1));
+  CHECK_OURS(parent.entries_.emplace(name, std::move(node)).second);
+}
+
+void Directory::Remove(std::string_view name) {
+  if (const auto it = entries_.find(name); it != entries_.end()) entries_.erase(it);
+}
+
+Reply TextFile::Open(CallContext&, int) {
+  return Completion{0L, std::make_shared<OpenText>(show_), {}};
+}
+
+Reply DeviceNode::Open(CallContext& caller, int) {
+  Result<std::shared_ptr<OpenFile>> opened = open_(caller);
+  if (!opened) return Failure{std::move(opened).error()};
+  return Completion{0L, *std::move(opened), {}};
+}
+
+}  // namespace vfiolab

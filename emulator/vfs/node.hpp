@@ -1,0 +1,86 @@
+// What a path names: directories, symbolic links, and files that can be opened.
+#pragma once
+#include <sys/stat.h>
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "vfs/open_file.hpp"
+
+namespace vfiolab {
+
+class Node {
+ public:
+  virtual ~Node() = default;
+  virtual mode_t mode() const = 0;  // type and permissions
+  virtual u64 size() const { return 0; }
+};
+
+class Directory final : public Node {
+ public:
+  using Entries = std::map<std::string, std::shared_ptr<Node>, std::less<>>;
+
+  mode_t mode() const override { return S_IFDIR | 0755; }
+  const Entries& entries() const { return entries_; }
+  std::shared_ptr<Node> Lookup(std::string_view name) const;
+
+  // The directory `path` ("a/b/c") below this one, made where it is missing.
+  Directory& Make(std::string_view path);
+  // Puts `node` at `path`; the directories on the way are made.
+  void Add(std::string_view path, std::shared_ptr<Node> node);
+  // Takes the entry `name` of this directory away, if it is there.
+  void Remove(std::string_view name);
+
+ private:
+  Entries entries_;
+};
+
+class Symlink final : public Node {
+ public:
+  explicit Symlink(std::string target) : target_(std::move(target)) {}
+  mode_t mode() const override { return S_IFLNK | 0777; }
+  u64 size() const override { return target_.size(); }
+  const std::string& target() const { return target_; }
+
+ private:
+  std::string target_;
+};
+
+// Something to open. Each Open() makes one open file description.
+class FileNode : public Node {
+ public:
+  virtual Reply Open(CallContext&, int flags) = 0;
+};
+
+// An attribute as sysfs shows it: text made anew when a reader starts at offset 0.
+class TextFile final : public FileNode {
+ public:
+  explicit TextFile(std::function<std::string()> show, mode_t permissions = 0444)
+      : show_(std::move(show)), permissions_(permissions) {}
+  mode_t mode() const override { return S_IFREG | permissions_; }
+  u64 size() const override { return kPageSize; }  // as sysfs says of every attribute
+  Reply Open(CallContext&, int flags) override;
+
+ private:
+  std::function<std::string()> show_;
+  mode_t permissions_;
+};
+
+// A character device of the emulated kernel.
+class DeviceNode final : public FileNode {
+ public:
+  using Opener = std::function<Result<std::shared_ptr<OpenFile>>(CallContext&)>;
+  DeviceNode(mode_t permissions, Opener open) : permissions_(permissions), open_(std::move(open)) {}
+  // A regular file to the host's kernel: of a character device it would open its own driver.
+  mode_t mode() const override { return S_IFREG | permissions_; }
+  Reply Open(CallContext&, int flags) override;
+
+ private:
+  mode_t permissions_;
+  Opener open_;
+};
+
+}  // namespace vfiolab

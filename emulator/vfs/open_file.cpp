@@ -1,0 +1,19 @@
+#include "vfs/open_file.hpp"
+
+namespace vfiolab {
+
+Reply OpenFile::Ioctl(CallContext&, u32, u64) { return Fail(ENOTTY, "the file has no ioctls"); }
+
+Reply OpenFile::Read(CallContext&, std::span<std::byte>, u64) {
+  return Fail(EINVAL, "the file cannot be read");
+}
+
+Reply OpenFile::Write(CallContext&, std::span<const std::byte>, u64) {
+  return Fail(EINVAL, "the file cannot be written");
+}
+
+Result<> OpenFile::Mmap(CallContext&, const MmapRequest&) {
+  return Fail(ENODEV, "the file cannot be mapped");
+}
+
+}  // namespace vfiolab

@@ -1,0 +1,104 @@
+// The seam between transports and protocols: an open file description, as the kernel means it.
+#pragma once
+#include <sys/types.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/eventfd.hpp"
+#include "client/client_memory.hpp"
+
+namespace vfiolab {
+
+class OpenFile;
+
+// Who calls, and what the call may reach in the caller. Valid until the call returns.
+class CallContext {
+ public:
+  virtual ~CallContext() = default;
+
+  virtual pid_t tid() const = 0;  // the calling thread, in the emulator's pid namespace
+  virtual ClientMemory& memory() = 0;
+
+  // The caller's mm, to keep. ESRCH when it is already gone.
+  virtual Result<std::shared_ptr<AddressSpace>> address_space() = 0;
+
+  // The caller's descriptor `fd`. EBADF: not open. EINVAL: not an eventfd (fs/eventfd.c).
+  virtual Result<Eventfd> ImportEventfd(int fd) = 0;
+  // The caller's descriptor `fd` as one of our own files; null when it is open but not ours.
+  // EBADF: not open.
+  virtual Result<std::shared_ptr<OpenFile>> ImportOpenFile(int fd) = 0;
+
+  // Whether a mapping of a shared region by this caller reaches the region's own memory.
+  virtual bool can_map_regions() const = 0;
+};
+
+// What a call came to: a value as the system call returns it, or an errno; and, where the call
+// opens something, the file that the transport has to install in the caller.
+struct Completion {
+  Result<long> value;
+  std::shared_ptr<OpenFile> opened;
+  std::vector<std::byte> data;  // of a deferred read
+};
+
+// A call that waits. The transport keeps it and forgets it after `done` was called or Cancel().
+class PendingCall {
+ public:
+  virtual ~PendingCall() = default;
+  // `done` is called once, later, in the core's turn.
+  virtual void OnDone(std::function<void(Completion)> done) = 0;
+  // The caller was interrupted: `done` is not called any more, the caller gets EINTR.
+  virtual void Cancel() = 0;
+};
+
+class [[nodiscard]] Reply {
+ public:
+  Reply(long value) : state_(Completion{value, nullptr, {}}) {}
+  Reply(Result<long> value) : state_(Completion{std::move(value), nullptr, {}}) {}
+  Reply(Failure<Error> failure) : state_(Completion{std::move(failure), nullptr, {}}) {}
+  Reply(Completion completion) : state_(std::move(completion)) {}
+  Reply(std::shared_ptr<PendingCall> pending) : state_(std::move(pending)) {}
+
+  bool deferred() const { return state_.index() == 1; }
+  Completion& completion() { return std::get<0>(state_); }
+  const std::shared_ptr<PendingCall>& pending() const { return std::get<1>(state_); }
+
+ private:
+  std::variant<Completion, std::shared_ptr<PendingCall>> state_;
+};
+
+struct MmapRequest {
+  u64 offset;
+  u64 length;
+  bool shared;  // MAP_SHARED or MAP_SHARED_VALIDATE
+};
+
+// Memory that a transport may map into clients in place of a file: `fd` is a memfd, owned by the
+// device, in which region offsets are file offsets.
+struct SharedMemory {
+  int fd = -1;
+};
+
+// One open file description. Destroyed when the last descriptor (and reference of another file)
+// is gone. The defaults are the kernel's answers of a file that lacks the operation.
+class OpenFile {
+ public:
+  virtual ~OpenFile() = default;
+
+  // For the trace: the path, or "[vfio-device 0000:01:00.0]".
+  virtual std::string Name() const = 0;
+
+  virtual Reply Ioctl(CallContext&, u32 command, u64 argument);
+  // The transport owns the bytes. The value is the number of bytes moved.
+  virtual Reply Read(CallContext&, std::span<std::byte> to, u64 offset);
+  virtual Reply Write(CallContext&, std::span<const std::byte> from, u64 offset);
+  // Whether the client may map this; the errno if not. ENODEV: the file has no mmap.
+  virtual Result<> Mmap(CallContext&, const MmapRequest&);
+  // What backs mappings of this file, if anything does.
+  virtual SharedMemory shared_memory() const { return {}; }
+};
+
+}  // namespace vfiolab

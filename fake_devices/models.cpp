@@ -1,0 +1,12 @@
+#include "fake_devices/models.hpp"
+
+#include <array>
+
+namespace vfiolab::fake_devices {
+
+std::span<const Model> Models() {
+  static const std::array models{kEdu, kPciTestdev, kScratch};
+  return models;
+}
+
+}  // namespace vfiolab::fake_devices

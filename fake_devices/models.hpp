@@ -1,0 +1,27 @@
+// Every model that a topology can name.
+#pragma once
+#include <span>
+
+#include "device/model.hpp"
+#include "device/pci_device.hpp"
+
+namespace vfiolab::fake_devices {
+
+// A registry row for device class D, whose constructor takes the host and the parameters.
+template <class D>
+constexpr Model ModelOf(std::string_view name, std::string_view summary,
+                        std::span<const ParamSpec> params) {
+  return {name, summary, params,
+          [](DeviceHost& host, const Params& given) -> std::unique_ptr<PciDevice> {
+            return std::make_unique<D>(host, given);
+          }};
+}
+
+extern const Model kEdu;
+extern const Model kPciTestdev;
+extern const Model kScratch;
+
+// Ordered by name.
+std::span<const Model> Models();
+
+}  // namespace vfiolab::fake_devices

@@ -1,0 +1,173 @@
+// Reads, writes and mappings of BARs.
+#include "client.hpp"
+#include "edu.hpp"
+
+namespace {
+
+constexpr uint64_t kEduSize = 1 << 20;
+
+}  // namespace
+
+TEST_CASE("a register holds what was written to it", "[bar]") {
+  Client client = OpenEdu();
+  for (uint32_t value : {0u, 1u, 0x12345678u, 0xffffffffu}) {
+    WriteRegister(client.device, kEduLiveness, value);
+    CHECK(ReadRegister(client.device, kEduLiveness) == ~value);
+  }
+}
+
+TEST_CASE("a register of 8 bytes can be accessed at once", "[bar]") {
+  Client client = OpenEdu();
+  uint64_t offset = RegionOffset(client.device, 0) + kEduDmaSource;
+  uint64_t value = 0x0123456789abcdef;
+  CHECK(Write(client.device, &value, 8, offset) == 8);
+  value = 0;
+  CHECK(Read(client.device, &value, 8, offset) == 8);
+  CHECK(value == 0x0123456789abcdef);
+}
+
+TEST_CASE("a long read is many accesses, and returns all its bytes", "[bar]") {
+  std::vector<uint8_t> bytes(64 * kPage);
+  Client client = OpenEdu();
+  CHECK(Read(client.device, bytes.data(), bytes.size(), RegionOffset(client.device, 0)) ==
+        static_cast<long>(bytes.size()));
+}
+
+TEST_CASE("read() and write() begin at the first region and move on", "[bar]") {
+  uint32_t id = 0, value = 0x1234;
+  Client client = OpenEdu();
+  if (RegionOffset(client.device, 0) != 0) return;
+  REQUIRE(Result::Of(::read(client.device, &id, 4)) == 4);
+  CHECK((id & 0xffff) == 0x00ed);
+  CHECK(Result::Of(::write(client.device, &value, 4)) == 4);
+  CHECK(ReadRegister(client.device, kEduLiveness) == ~0x1234u);
+}
+
+TEST_CASE("pread and pwrite do not move the file's position", "[bar]") {
+  uint32_t id = 0;
+  Client client = OpenEdu();
+  if (RegionOffset(client.device, 0) != 0) return;
+  ReadRegister(client.device, kEduLiveness);
+  WriteRegister(client.device, kEduLiveness, 0);
+  REQUIRE(Result::Of(::read(client.device, &id, 4)) == 4);
+  CHECK((id & 0xffff) == 0x00ed);
+}
+
+TEST_CASE("an access that crosses a BAR's end is short", "[bar]") {
+  uint8_t bytes[16]{};
+  Client edu = OpenEdu();
+  uint64_t offset = RegionOffset(edu.device, 0);
+  CHECK(Read(edu.device, bytes, 16, offset + kEduSize - 8) == 8);
+  CHECK(Write(edu.device, bytes, 16, offset + kEduSize - 8) == 8);
+  Client testdev = OpenClient(Testdev());
+  CHECK(Read(testdev.device, bytes, 16, RegionOffset(testdev.device, 1) + 252) == 4);
+}
+
+TEST_CASE("an access past a BAR's end is EINVAL", "[bar]") {
+  uint32_t value = 0;
+  Client client = OpenEdu();
+  uint64_t offset = RegionOffset(client.device, 0);
+  CHECK(Read(client.device, &value, 4, offset + kEduSize) == Errno{EINVAL});
+  CHECK(Write(client.device, &value, 4, offset + kEduSize) == Errno{EINVAL});
+  CHECK(Read(client.device, &value, 4, offset + 16 * kEduSize) == Errno{EINVAL});
+}
+
+TEST_CASE("an access of no bytes is 0, wherever it is", "[bar]") {
+  uint32_t value = 0;
+  Client client = OpenEdu();
+  uint64_t offset = RegionOffset(client.device, 0);
+  CHECK(Read(client.device, &value, 0, offset) == 0);
+  CHECK(Write(client.device, &value, 0, offset) == 0);
+  CHECK(Read(client.device, &value, 0, offset + kEduSize) == 0);
+}
+
+TEST_CASE("an access to a BAR or ROM the device does not have is EINVAL", "[bar]") {
+  uint32_t value = 0;
+  Client client = OpenEdu();
+  for (uint32_t index : {1, 2, 3, 4, 5, VFIO_PCI_ROM_REGION_INDEX + 0}) {
+    uint64_t offset = RegionOffset(client.device, index);
+    CHECK(Read(client.device, &value, 4, offset) == Errno{EINVAL});
+    CHECK(Write(client.device, &value, 4, offset) == Errno{EINVAL});
+  }
+}
+
+TEST_CASE("an access beyond the last region is EINVAL", "[bar]") {
+  uint32_t value = 0;
+  Client client = OpenEdu();
+  uint64_t stride = RegionOffset(client.device, 1) - RegionOffset(client.device, 0);
+  for (uint64_t index : {8, 9, 100}) {
+    CHECK(Read(client.device, &value, 4, index * stride) == Errno{EINVAL});
+    CHECK(Write(client.device, &value, 4, index * stride) == Errno{EINVAL});
+  }
+}
+
+TEST_CASE("with memory disabled in COMMAND, BAR accesses are EIO until it is enabled", "[bar]") {
+  uint32_t value = 0;
+  Client client = OpenEdu();
+  WriteRegister(client.device, kEduLiveness, 0x11);
+  SetCommand(client.device, 0, kCommandMemory);
+  CHECK(TryReadRegister(client.device, kEduLiveness, value) == Errno{EIO});
+  CHECK(TryWriteRegister(client.device, kEduLiveness, 0x22) == Errno{EIO});
+  SetCommand(client.device, kCommandMemory, 0);
+  CHECK(ReadRegister(client.device, kEduLiveness) == ~0x11u);
+}
+
+TEST_CASE("with memory disabled, an access past the BAR's end is still EINVAL", "[bar]") {
+  uint32_t value = 0;
+  Client client = OpenEdu();
+  SetCommand(client.device, 0, kCommandMemory);
+  CHECK(Read(client.device, &value, 4, RegionOffset(client.device, 0) + kEduSize) == Errno{EINVAL});
+}
+
+TEST_CASE("with memory disabled, config space can still be read", "[bar]") {
+  Client client = OpenEdu();
+  SetCommand(client.device, 0, kCommandMemory);
+  CHECK(ReadConfig<uint16_t>(client.device, 0) == 0x1234);
+}
+
+TEST_CASE("I/O ports can be read while COMMAND has I/O or memory disabled", "[bar]") {
+  uint32_t value = 0;
+  Client client = OpenClient(Testdev());
+  SetCommand(client.device, 0, kCommandMemory | 1);
+  CHECK(Read(client.device, &value, 4, RegionOffset(client.device, 1)) == 4);
+}
+
+TEST_CASE("two descriptors of one device reach the same registers", "[bar]") {
+  Client client = OpenEdu();
+  Fd second = OpenDevice(client.group, Edu());
+  WriteRegister(client.device, kEduLiveness, 0xabcd);
+  CHECK(ReadRegister(second, kEduLiveness) == ~0xabcdu);
+}
+
+TEST_CASE("two devices do not share registers", "[bar]") {
+  if (!std::getenv("VFIO_TEST_EDU2")) return;
+  Client first = OpenEdu();
+  Client second = OpenClient(Required("VFIO_TEST_EDU2"));
+  WriteRegister(first.device, kEduLiveness, 0x1111);
+  WriteRegister(second.device, kEduLiveness, 0x2222);
+  CHECK(ReadRegister(first.device, kEduLiveness) == ~0x1111u);
+  CHECK(ReadRegister(second.device, kEduLiveness) == ~0x2222u);
+}
+
+TEST_CASE("where BAR2 of pci-testdev can be mapped, loads and stores agree with pread and pwrite",
+          "[bar][mmap]") {
+  Client client = OpenClient(Testdev());
+  vfio_region_info region = RegionInfo(client.device, VFIO_PCI_BAR2_REGION_INDEX);
+  if (!(region.flags & VFIO_REGION_INFO_FLAG_MMAP)) return;
+  void* mapped = ::mmap(nullptr, region.size, PROT_READ | PROT_WRITE, MAP_SHARED, client.device,
+                        static_cast<off_t>(region.offset));
+  REQUIRE(mapped != MAP_FAILED);
+  auto* words = static_cast<volatile uint32_t*>(mapped);
+
+  uint32_t value = 0;
+  for (uint64_t at = 0; at < region.size; at += kPage - 4) {
+    words[at / 4] = 0x600df00d;
+    REQUIRE(Read(client.device, &value, 4, region.offset + at) == 4);
+    CHECK(value == words[at / 4]);
+    uint32_t other = 0x0ddba115;
+    REQUIRE(Write(client.device, &other, 4, region.offset + at) == 4);
+    REQUIRE(Read(client.device, &value, 4, region.offset + at) == 4);
+    CHECK(value == words[at / 4]);
+  }
+  ::munmap(mapped, region.size);
+}

@@ -1,0 +1,65 @@
+// A world around the machine that does nothing by itself: memory on the heap, and eventfds that are
+// looked at when a test says so.
+#pragma once
+#include <list>
+#include <vector>
+
+#include "machine/environment.hpp"
+
+namespace vfiolab::test {
+
+class HeapMemory final : public DeviceMemory {
+ public:
+  explicit HeapMemory(int fd) : fd_(fd) {}
+  std::span<std::byte> Allocate(u64, u64 size) override { return blocks_.emplace_back(size); }
+  int fd() const override { return fd_; }
+
+ private:
+  int fd_;
+  std::list<std::vector<std::byte>> blocks_;
+};
+
+class FakeEnvironment final : public Environment {
+ public:
+  // What DeviceMemory::fd() says; nobody uses it as a descriptor.
+  int memory_fd = 1000;
+
+  std::unique_ptr<DeviceMemory> CreateDeviceMemory(const std::string&) override {
+    return std::make_unique<HeapMemory>(memory_fd);
+  }
+  std::unique_ptr<EventfdWatch> WatchEventfd(const Eventfd& eventfd,
+                                             std::function<void()> signalled) override {
+    watched_.push_back({eventfd.fd(), std::move(signalled)});
+    return std::make_unique<Watch>(watched_, std::prev(watched_.end()));
+  }
+  std::size_t watches() const { return watched_.size(); }
+
+  // Calls `event` with what to do for each watched eventfd that was signalled.
+  template <class F>
+  void LookAtEventfds(F&& event) {
+    for (auto it = watched_.begin(); it != watched_.end();) {
+      const Watched watched = *it++;
+      u64 count = 0;
+      if (::read(watched.fd, &count, sizeof count) == sizeof count) event(watched.signalled);
+    }
+  }
+
+ private:
+  struct Watched {
+    int fd;
+    std::function<void()> signalled;
+  };
+  class Watch final : public EventfdWatch {
+   public:
+    Watch(std::list<Watched>& all, std::list<Watched>::iterator mine) : all_(all), mine_(mine) {}
+    ~Watch() override { all_.erase(mine_); }
+
+   private:
+    std::list<Watched>& all_;
+    std::list<Watched>::iterator mine_;
+  };
+
+  std::list<Watched> watched_;
+};
+
+}  // namespace vfiolab::test

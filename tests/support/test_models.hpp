@@ -1,0 +1,15 @@
+// Device models for tests of what surrounds a device.
+#pragma once
+#include "fake_devices/models.hpp"
+
+namespace vfiolab::test {
+
+// A PCI Express function with one of everything: BAR0 64 KiB of memory, 64 bits wide and
+// prefetchable; BAR2 32 bytes of ports; BAR3 4 KiB of registers that only store; INTA, 8 MSI
+// vectors and 4 MSI-X vectors (table in BAR5).
+extern const Model kPlenty;
+
+// A conventional function without BARs, interrupts or capabilities.
+extern const Model kBare;
+
+}  // namespace vfiolab::test

@@ -113,6 +113,7 @@ Result<Success, DmaFault> DeviceSlot::DmaWrite(Iova to, std::span<const std::byt
 
 void DeviceSlot::SignalMsi(unsigned vector) {
   if (msi_ == MsiState::kDisabled || sink_ == nullptr) return;
+  if (!(config_.Get(PCI_COMMAND, 2) & PCI_COMMAND_MASTER)) return;  // a message is a write, too
   machine_.trace().Output([&] { return fmt::format("msi {} vector {}", bdf_.ToString(), vector); });
   sink_->OnMsi(vector);
 }

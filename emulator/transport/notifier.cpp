@@ -33,17 +33,20 @@ class Notifier::Ticket {
   void Continue() { Respond(0, 0, SECCOMP_USER_NOTIF_FLAG_CONTINUE); }
   void Return(long value) { Respond(value, 0, 0); }
   void FailWith(int code) { Respond(0, -code, 0); }
-  // Installs `fd` in the caller as the result of the call. Fails when the caller is gone.
-  void ReturnDescriptor(int fd) {
-    if (answered_.exchange(true)) return;
+  // Installs `fd` in the caller as the result of the call. Our copy is closed before the caller
+  // goes on: when it closes its own, nothing must keep the file open.
+  void ReturnDescriptor(UniqueFd fd) {
     seccomp_notif_addfd add{};
     add.id = call_.id;
-    add.flags = SECCOMP_ADDFD_FLAG_SEND;
-    add.srcfd = static_cast<u32>(fd);
+    add.srcfd = static_cast<u32>(fd.get());
     add.newfd_flags = O_CLOEXEC;
-    if (::ioctl(listener_->fd(), SECCOMP_IOCTL_NOTIF_ADDFD, &add) >= 0) return;
-    answered_ = false;
-    FailWith(errno == ENOENT ? EINTR : errno);  // EMFILE: the caller has too many
+    const int installed = ::ioctl(listener_->fd(), SECCOMP_IOCTL_NOTIF_ADDFD, &add);
+    const int error = errno;
+    fd.Reset();
+    if (installed >= 0)
+      Return(installed);
+    else
+      FailWith(error);  // EMFILE: the caller has too many; ENOENT: it is gone
   }
 
  private:
@@ -136,8 +139,8 @@ void Notifier::HandleIoctl(const std::shared_ptr<Ticket>& ticket) {
 void Notifier::Install(const std::shared_ptr<Ticket>& ticket, const std::string& offer) {
   const std::string path =
       fmt::format("{}/{}/{}", server_.mount_point(), FuseServer::kHandover, offer);
-  const UniqueFd fd(::open(path.c_str(), O_RDWR | O_CLOEXEC));
-  if (fd) return ticket->ReturnDescriptor(fd.get());
+  UniqueFd fd(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+  if (fd) return ticket->ReturnDescriptor(std::move(fd));
   const int error = errno;
   boost::asio::post(loop_.context(), [this, offer] { server_.Withdraw(offer); });
   ticket->FailWith(error);

@@ -27,6 +27,7 @@ void Device::Open() {
 void Device::Close() {
   if (--opens_ > 0) return;
   slot_.config().SetBits(PCI_COMMAND, 2, PCI_COMMAND_MASTER, false);
+  ioeventfds_.clear();
   irqs_.reset();
   config_.reset();
   slot_.config() = *saved_;
@@ -74,6 +75,8 @@ struct DeviceFile::Table {
       {VFIO_DEVICE_RESET, "VFIO_DEVICE_RESET", &DeviceFile::Reset},
       {VFIO_DEVICE_GET_PCI_HOT_RESET_INFO, "VFIO_DEVICE_GET_PCI_HOT_RESET_INFO",
        &DeviceFile::GetHotResetInfo},
+      {VFIO_DEVICE_PCI_HOT_RESET, "VFIO_DEVICE_PCI_HOT_RESET", &DeviceFile::HotReset},
+      {VFIO_DEVICE_IOEVENTFD, "VFIO_DEVICE_IOEVENTFD", &DeviceFile::SetIoeventfd},
       {VFIO_DEVICE_FEATURE, "VFIO_DEVICE_FEATURE", &DeviceFile::Feature},
   });
 };
@@ -103,30 +106,6 @@ Reply DeviceFile::GetInfo(const IoctlCall& call) {
 Reply DeviceFile::Reset(const IoctlCall&) {
   if (!device_.can_reset()) return Fail(EINVAL, "the function has no reset of its own");
   device_.Reset();
-  return 0;
-}
-
-Reply DeviceFile::GetHotResetInfo(const IoctlCall& call) {
-  constexpr std::size_t kHeader = sizeof(vfio_pci_hot_reset_info);
-  vfio_pci_hot_reset_info info{};
-  TRY(CopyIn(call, info, kHeader));
-  const Bdf bdf = device_.slot().bdf();
-  Machine& machine = device_.slot().machine();
-  if (machine.BridgeTo(bdf.segment, bdf.bus) == nullptr)
-    return Fail(ENODEV, "no bridge above the device could reset its bus");
-  std::vector<vfio_pci_dependent_device> affected;
-  for (const auto& [other, slot] : machine.devices()) {
-    if (other.segment != bdf.segment || other.bus != bdf.bus) continue;
-    affected.push_back({.group_id = slot->group().id(), .segment = other.segment,
-                        .bus = other.bus, .devfn = other.Devfn()});
-  }
-  info.flags = 0;
-  info.count = static_cast<u32>(affected.size());
-  const std::size_t room = (info.argsz - kHeader) / sizeof(vfio_pci_dependent_device);
-  TRY(CopyOut(call, info, kHeader));
-  if (room < affected.size())
-    return Fail(ENOSPC, fmt::format("room for {} of {} devices", room, affected.size()));
-  TRY(call.caller.memory().Write(call.pointer() + kHeader, std::as_bytes(std::span{affected})));
   return 0;
 }
 

@@ -30,6 +30,22 @@ class Device final : public ConfigEvents {
   // Whether BAR `bar` answers: a memory BAR does while the client's COMMAND says so.
   bool Decodes(unsigned bar) const;
 
+  // The functions that a reset of the bus above reaches; empty on a root bus, which has no reset.
+  std::vector<DeviceSlot*> BusResetDevices() const;
+
+  // A write to a BAR that is made each time an eventfd is signalled.
+  struct BarWrite {
+    unsigned bar;
+    u64 at;
+    u64 data;
+    unsigned width;
+    auto operator<=>(const BarWrite&) const = default;
+  };
+  void AddIoeventfd(const BarWrite& write, Eventfd eventfd);
+  std::size_t ioeventfd_count() const { return ioeventfds_.size(); }
+  bool HasIoeventfd(const BarWrite& write) const { return ioeventfds_.contains(write); }
+  void RemoveIoeventfd(const BarWrite& write) { ioeventfds_.erase(write); }
+
   // The client asked for low power and has not ended it.
   bool low_power = false;
 
@@ -44,6 +60,11 @@ class Device final : public ConfigEvents {
   std::optional<ConfigSpace> saved_;  // as it was before the first open
   std::unique_ptr<VirtualConfig> config_;
   std::unique_ptr<Irqs> irqs_;
+  struct Ioeventfd {
+    Eventfd eventfd;
+    std::unique_ptr<EventfdWatch> watch;
+  };
+  std::map<BarWrite, Ioeventfd> ioeventfds_;
 };
 
 class DeviceFile final : public OpenFile {
@@ -67,6 +88,8 @@ class DeviceFile final : public OpenFile {
   Reply SetIrqs(const uapi::IoctlCall& call) { return device_.irqs().Set(call); }
   Reply Reset(const uapi::IoctlCall& call);
   Reply GetHotResetInfo(const uapi::IoctlCall& call);
+  Reply HotReset(const uapi::IoctlCall& call);
+  Reply SetIoeventfd(const uapi::IoctlCall& call);
   Reply Feature(const uapi::IoctlCall& call);
 
   struct RegionFacts {

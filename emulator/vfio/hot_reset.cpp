@@ -1,0 +1,70 @@
+// Reset of a whole bus: what it reaches, and who may ask for it (vfio_pci_core.c).
+#include <algorithm>
+
+#include "vfio/device.hpp"
+
+namespace vfiolab::vfio {
+
+using uapi::CopyIn;
+using uapi::CopyOut;
+using uapi::IoctlCall;
+
+std::vector<DeviceSlot*> Device::BusResetDevices() const {
+  const Bdf bdf = slot_.bdf();
+  std::vector<DeviceSlot*> reached;
+  if (slot_.machine().BridgeTo(bdf.segment, bdf.bus) == nullptr) return reached;
+  for (const auto& [other, slot] : slot_.machine().devices())
+    if (other.segment == bdf.segment && other.bus == bdf.bus) reached.push_back(slot.get());
+  return reached;
+}
+
+Reply DeviceFile::GetHotResetInfo(const IoctlCall& call) {
+  constexpr std::size_t kHeader = sizeof(vfio_pci_hot_reset_info);
+  vfio_pci_hot_reset_info info{};
+  TRY(CopyIn(call, info, kHeader));
+  std::vector<vfio_pci_dependent_device> affected;
+  for (DeviceSlot* slot : device_.BusResetDevices())
+    affected.push_back({.group_id = slot->group().id(),
+                        .segment = slot->bdf().segment,
+                        .bus = slot->bdf().bus,
+                        .devfn = slot->bdf().Devfn()});
+  if (affected.empty()) return Fail(ENODEV, "no bridge above the device could reset its bus");
+  info.flags = 0;
+  info.count = static_cast<u32>(affected.size());
+  const std::size_t room = (info.argsz - kHeader) / sizeof(vfio_pci_dependent_device);
+  TRY(CopyOut(call, info, kHeader));
+  if (room < affected.size())
+    return Fail(ENOSPC, fmt::format("room for {} of {} devices", room, affected.size()));
+  TRY(call.caller.memory().Write(call.pointer() + kHeader, std::as_bytes(std::span{affected})));
+  return 0;
+}
+
+Reply DeviceFile::HotReset(const IoctlCall& call) {
+  constexpr std::size_t kHeader = sizeof(vfio_pci_hot_reset);
+  vfio_pci_hot_reset reset{};
+  TRY(CopyIn(call, reset, kHeader));
+  if (reset.flags != 0 || reset.count == 0)
+    return Fail(EINVAL, fmt::format("flags {:#x}, {} groups", reset.flags, reset.count));
+  const auto affected = device_.BusResetDevices();
+  if (affected.empty()) return Fail(ENODEV, "no bridge above the device could reset its bus");
+  if (reset.count > affected.size())
+    return Fail(EINVAL, fmt::format("{} groups for {} devices", reset.count, affected.size()));
+  std::vector<int> descriptors(reset.count);
+  TRY(call.caller.memory().Read(call.pointer() + kHeader,
+                                std::as_writable_bytes(std::span{descriptors})));
+  std::vector<const IommuGroup*> owned;
+  for (const int fd : descriptors) {
+    const auto file = TRY(call.caller.ImportOpenFile(fd));
+    const auto group = std::dynamic_pointer_cast<GroupFile>(file);
+    if (!group) return Fail(EINVAL, fmt::format("descriptor {} is no group", fd));
+    owned.push_back(&group->group().iommu_group());
+  }
+  for (DeviceSlot* slot : affected) {
+    if (slot->driver() != "vfio-pci" || std::ranges::count(owned, &slot->group()) == 0)
+      return Fail(EINVAL, slot->bdf().ToString() + " is not the caller's to reset");
+  }
+  for (DeviceSlot* slot : affected) slot->ResetFunction();
+  return 0;
+}
+
+}  // namespace vfiolab::vfio

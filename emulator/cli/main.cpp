@@ -16,7 +16,8 @@ int main(int argc, char** argv) {
   auto* topology = run_command->add_option("-t,--topology", run.topology, "topology file (JSON)");
   auto* session = run_command->add_option("--session", run.session, "join this running serve");
   topology->excludes(session);
-  run_command->add_option("--trace", run.trace, "write every input and output of the core here");
+  run_command->add_option("--trace", run.trace, "write every input and output of the core here")
+      ->excludes(session);
   run_command->add_option("command", run.command, "the program and its arguments")->required();
   run_command->prefix_command(false);
   run_command->callback([&] {

@@ -1,4 +1,5 @@
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -35,6 +36,9 @@ int Serve(const ServeOptions& options) {
                                       : std::filesystem::absolute(options.mount_point).string();
   std::error_code error;
   if (options.mount_point.empty()) std::filesystem::create_directories(mount_point, error);
+  struct stat found {};
+  if (::stat(mount_point.c_str(), &found) != 0 && errno == ENOTCONN)
+    ::umount2(mount_point.c_str(), MNT_DETACH);  // left by a server that was killed
   sigset_t signals;
   ::sigemptyset(&signals);
   for (const int signal : {SIGINT, SIGTERM, SIGHUP}) ::sigaddset(&signals, signal);

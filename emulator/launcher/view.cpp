@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <array>
@@ -20,6 +21,8 @@
 
 namespace vfiolab::launcher {
 namespace {
+
+const dev_t kPtmx = makedev(5, 2);
 
 Failure<Error> FailErrno(const std::string& what) {
   const int code = errno;
@@ -54,6 +57,13 @@ Result<> Show(const std::string& from, const std::string& to) {
     const ssize_t length = ::readlink(from.c_str(), target.data(), target.size() - 1);
     if (length < 0 || ::symlink(target.data(), to.c_str()) != 0) return FailErrno("symlink " + to);
     return {};
+  }
+  // The multiplexer of terminals looks for pts/ beside itself and does not find it from a bind.
+  if (S_ISCHR(found.st_mode) && found.st_rdev == kPtmx) {
+    if (::mknod(to.c_str(), found.st_mode, kPtmx) == 0)
+      return ::chmod(to.c_str(), found.st_mode & 07777) == 0 ? Result<>{} : FailErrno("chmod " + to);
+    // In a user namespace: what devpts itself has may be open to us.
+    if (::symlink("pts/ptmx", to.c_str()) == 0) return {};
   }
   if (S_ISDIR(found.st_mode)) {
     if (::mkdir(to.c_str(), found.st_mode & 07777) != 0) return FailErrno("mkdir " + to);

@@ -1,5 +1,7 @@
 #include "machine/door.hpp"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "machine/machine.hpp"
@@ -52,9 +54,10 @@ class TracedContext final : public CallContext {
 
 template <class F>
 void Door::Enter(Time now, F&& text) {
+  machine_.trace().Input([&] {
+    return fmt::format("t={} {}", std::max(now, machine_.clock().now()).count(), text());
+  });
   machine_.clock().AdvanceTo(now);
-  machine_.trace().Input(
-      [&] { return fmt::format("t={} {}", machine_.clock().now().count(), text()); });
 }
 
 Reply Door::Leave(Reply reply) {

@@ -10,13 +10,10 @@ namespace {
 
 // From the kernel's second range of dynamic majors, which hosts hardly ever reach: nobody who looks
 // these numbers up in /dev/char shall find a device of the host.
-constexpr unsigned kGroupMajor = 385, kDeviceMajor = 384;
+constexpr unsigned kGroupMajor = 385;
 
-// A character device of class `class_name`; `node` is its path below /dev.
-void AddCharacterDevice(Tree& tree, const std::string& path, std::string_view class_name,
-                        unsigned major, unsigned minor, std::string_view node) {
-  tree.Line(path + "/dev", fmt::format("{}:{}", major, minor));
-  tree.Line(path + "/uevent", fmt::format("MAJOR={}\nMINOR={}\nDEVNAME={}", major, minor, node));
+// Makes `path` a device of class `class_name`.
+void AddClassDevice(Tree& tree, const std::string& path, std::string_view class_name) {
   const std::string class_path = fmt::format("class/{}", class_name);
   tree.Link(path + "/subsystem", class_path);
   tree.Link(class_path + path.substr(path.rfind('/')), path);
@@ -30,18 +27,25 @@ void AddGroups(Tree& tree, const Machine& machine) {
         group.devices(), [](const DeviceSlot* slot) { return slot->driver() == kVfioPci; });
     if (!bound) continue;
     const std::string path = fmt::format("devices/virtual/vfio/{}", id);
-    AddCharacterDevice(tree, path, "vfio", kGroupMajor, minor++, fmt::format("vfio/{}", id));
+    tree.Line(path + "/dev", fmt::format("{}:{}", kGroupMajor, minor));
+    tree.Line(path + "/uevent", fmt::format("MAJOR={}\nMINOR={}\nDEVNAME=vfio/{}", kGroupMajor,
+                                            minor, id));
+    AddClassDevice(tree, path, "vfio");
+    ++minor;
   }
 }
 
 void AddDevices(Tree& tree, const Layout& layout) {
   tree.MakeDirectory("class/vfio-dev");
-  unsigned minor = 0;
+  unsigned number = 0;
   for (const PciFunction& function : layout.functions) {
     if (!function.BoundToVfio()) continue;
-    const std::string name = fmt::format("vfio{}", minor);
+    const std::string name = fmt::format("vfio{}", number);
     const std::string path = function.path + "/vfio-dev/" + name;
-    AddCharacterDevice(tree, path, "vfio-dev", kDeviceMajor, minor++, "vfio/devices/" + name);
+    // As on a kernel without device nodes for VFIO devices: no `dev`, and nothing to say.
+    tree.Text(path + "/uevent", [] { return std::string(); });
+    AddClassDevice(tree, path, "vfio-dev");
+    ++number;
     tree.Link(path + "/device", function.path);
   }
 }

@@ -182,6 +182,8 @@ void FuseServer::Send(Answer& answer, Completion& completion) {
 
 template <class Kind>
 std::shared_ptr<FuseServer::Answer> FuseServer::Begin(fuse_req_t req, Kind kind) {
+  constexpr u64 kCallsBetweenLooks = 256;
+  if (calls_++ % kCallsBetweenLooks == 8) FollowClient(TidOf(req));
   auto answer = std::make_shared<Answer>(req, kind);
   loop_.turn().SetOnCutOff([answer] {
     if (const fuse_req_t stuck = answer->Claim()) fuse_reply_err(stuck, EFAULT);

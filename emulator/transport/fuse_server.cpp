@@ -1,10 +1,15 @@
 #include "transport/fuse_server.hpp"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
 
 #include <fmt/format.h>
 
@@ -101,15 +106,42 @@ void FuseServer::WaitForRequest() {
 void FuseServer::OnReadable() {
   // Waits again first: this thread may be lost to the request that it now takes up.
   WaitForRequest();
+  if (TakeRequest() || !fuse_session_exited(session_)) return;
+  boost::system::error_code ignored;
+  descriptor_->cancel(ignored);
+  if (on_unmounted_) on_unmounted_();
+}
+
+bool FuseServer::TakeRequest() {
   thread_local fuse_buf buffer{};
   const int size = fuse_session_receive_buf(session_, &buffer);
-  if (size > 0) {
-    fuse_session_process_buf(session_, &buffer);
-  } else if (fuse_session_exited(session_)) {
-    boost::system::error_code ignored;
-    descriptor_->cancel(ignored);
-    if (on_unmounted_) on_unmounted_();
+  if (size <= 0) return false;
+  fuse_session_process_buf(session_, &buffer);
+  return true;
+}
+
+void FuseServer::Drain() {
+  constexpr int kMost = 1024;  // others may ask on and on
+  for (int i = 0; i < kMost && TakeRequest(); ++i) {
   }
+}
+
+void FuseServer::FollowClient(pid_t tid) {
+  std::FILE* file = std::fopen(fmt::format("/proc/{}/stat", tid).c_str(), "re");
+  if (file == nullptr) return;
+  char line[1024] = {};
+  const bool read = std::fgets(line, sizeof line, file) != nullptr;
+  std::fclose(file);
+  // Field 39, counted from behind the name, which may hold anything: state is field 3.
+  const char* at = read ? std::strrchr(line, ')') : nullptr;
+  for (int field = 2; at != nullptr && field < 39; ++field) at = std::strchr(at + 1, ' ');
+  if (at == nullptr) return;
+  const int cpu = std::atoi(at);
+  if (cpu == ::sched_getcpu()) return;
+  cpu_set_t only;
+  CPU_ZERO(&only);
+  CPU_SET(static_cast<std::size_t>(cpu), &only);
+  ::sched_setaffinity(0, sizeof only, &only);
 }
 
 ssize_t FuseServer::ReadRequest(void* buffer, std::size_t size) {

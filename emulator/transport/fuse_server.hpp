@@ -36,6 +36,9 @@ class FuseServer final : public OpenFileFinder {
   void LearnDevice();
 
   // In the core's turn:
+  // Takes up what clients have asked so far. A call that comes by another way (the notifier) must
+  // not overtake a release that its client was told had happened.
+  void Drain();
   std::shared_ptr<OpenFile> FindOpenFile(int fd) override;
   std::shared_ptr<OpenFile> FindOpenFile(dev_t device, ino_t inode);
   // A name below kHandover under which `file` can be opened once.
@@ -57,7 +60,12 @@ class FuseServer final : public OpenFileFinder {
   Result<> Start(const std::string& mount_point, Options options);
   void WaitForRequest();
   void OnReadable();
+  // False when nothing was waiting.
+  bool TakeRequest();
 
+  // Keeps this thread on the CPU of the client that calls: a wake-up across CPUs costs several
+  // times what the call does.
+  void FollowClient(pid_t tid);
   ssize_t WriteReply(iovec* iov, int count);
   ssize_t ReadRequest(void* buffer, std::size_t size);
   void ProbePassthrough();
@@ -101,6 +109,7 @@ class FuseServer final : public OpenFileFinder {
   std::map<int, int> backing_ids_;  // by memfd
   std::unordered_map<u64, std::shared_ptr<OpenFile>> open_files_;  // by the kernel's file handle
   u64 last_handle_ = 0;
+  u64 calls_ = 0;
   std::map<fuse_req_t, std::function<void()>> waiting_;  // deferred calls: how to interrupt them
   std::function<void()> on_unmounted_;
 };

@@ -1,6 +1,7 @@
 #include "transport/notifier.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -12,6 +13,16 @@
 #include <fmt/format.h>
 
 namespace vfiolab {
+
+namespace {
+
+// No process is under the filter any more, and none will be.
+bool IsOver(int listener) {
+  pollfd state{listener, 0, 0};
+  return ::poll(&state, 1, 0) == 1 && (state.revents & POLLHUP) != 0;
+}
+
+}  // namespace
 
 struct Notifier::Listener {
   boost::asio::posix::stream_descriptor descriptor;
@@ -93,8 +104,8 @@ void Notifier::OnReadable(const std::shared_ptr<Listener>& listener) {
   // The kernel refuses a buffer that is not all zero.
   seccomp_notif call{};
   if (::ioctl(listener->fd(), SECCOMP_IOCTL_NOTIF_RECV, &call) != 0) {
-    // EINTR, ENOENT: that caller is gone. Else the last process under the filter is.
-    if (errno == EINTR || errno == ENOENT) Wait(listener);
+    // EINTR, ENOENT: that caller is gone. It may have been the last one under the filter.
+    if ((errno == EINTR || errno == ENOENT) && !IsOver(listener->fd())) Wait(listener);
     return;
   }
   Wait(listener);
@@ -121,6 +132,7 @@ void Notifier::HandleIoctl(const std::shared_ptr<Ticket>& ticket) {
   Target target{};
   if (!IsOurs(*ticket, target)) return ticket->Continue();
   boost::asio::post(loop_.context(), [this, ticket, target] {
+    server_.Drain();
     const auto file = server_.FindOpenFile(target.device, target.inode);
     if (!file) return ticket->Continue();
     loop_.turn().SetOnCutOff([ticket] { ticket->FailWith(EFAULT); });
@@ -150,6 +162,7 @@ void Notifier::HandleMmap(const std::shared_ptr<Ticket>& ticket) {
   Target target{};
   if (!IsOurs(*ticket, target)) return ticket->Continue();
   boost::asio::post(loop_.context(), [this, ticket, target] {
+    server_.Drain();
     const auto file = server_.FindOpenFile(target.device, target.inode);
     if (!file) return ticket->Continue();
     const u64 type = ticket->argument(3) & MAP_TYPE;

@@ -20,9 +20,10 @@ Result<std::string> CopyInString(const IoctlCall& call) {
   std::string text;
   u64 at = call.argument;
   while (text.size() < kMaxName) {
-    std::array<char, kPageSize> chunk;
+    // In small steps: what lies behind the string is none of ours.
+    std::array<char, 16> chunk;
     const std::size_t length =
-        std::min<std::size_t>(kPageSize - at % kPageSize, kMaxName - text.size());
+        std::min<std::size_t>(chunk.size() - at % chunk.size(), kMaxName - text.size());
     TRY(call.caller.memory().Read(ClientAddress{at},
                                   std::as_writable_bytes(std::span{chunk}.first(length))));
     const std::string_view part(chunk.data(), length);

@@ -19,8 +19,12 @@ constexpr u64 kOffsetMask = (u64{1} << kRegionShift) - 1;
 void Device::AddIoeventfd(const BarWrite& write, Eventfd eventfd) {
   auto& entry = ioeventfds_.emplace(write, Ioeventfd{std::move(eventfd), nullptr}).first->second;
   entry.watch = slot_.machine().environment().WatchEventfd(entry.eventfd, [this, write] {
-    if (Decodes(write.bar))
-      slot_.WriteBar(write.bar, write.at, BytesOf(write.data).first(write.width));
+    if (!Decodes(write.bar)) return;
+    const auto bytes = BytesOf(write.data).first(write.width);
+    if (write.at % write.width == 0) return slot_.WriteBar(write.bar, write.at, bytes);
+    // A bus takes an unaligned write apart.
+    for (unsigned i = 0; i < write.width; ++i)
+      slot_.WriteBar(write.bar, write.at + i, bytes.subspan(i, 1));
   });
 }
 

@@ -1,5 +1,7 @@
 #include "vfs/node.hpp"
 
+#include <fcntl.h>
+
 #include <algorithm>
 
 #include "base/check.hpp"
@@ -58,7 +60,10 @@ void Directory::Remove(std::string_view name) {
   if (const auto it = entries_.find(name); it != entries_.end()) entries_.erase(it);
 }
 
-Reply TextFile::Open(CallContext&, int) {
+Reply TextFile::Open(CallContext&, int flags) {
+  // As kernfs answers, to root too.
+  if ((flags & O_ACCMODE) != O_RDONLY && (permissions_ & 0222) == 0)
+    return Fail(EACCES, "the file is read-only");
   return Completion{0L, std::make_shared<OpenText>(show_), {}};
 }
 

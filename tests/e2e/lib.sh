@@ -100,6 +100,19 @@ run_session() {
   limited 60 "$VFIOLAB" run --session "$session" -- "$@"
 }
 
+# The same in the background; CLIENT_PID is the launcher, which ends within the test in any case.
+start_client() {
+  local session=$1
+  shift
+  "$VFIOLAB" run --session "$session" -- "$@" &
+  CLIENT_PID=$!
+  PROCESSES+=("$CLIENT_PID")
+}
+stop_client() {
+  kill -TERM "$CLIENT_PID" 2>/dev/null || true
+  wait "$CLIENT_PID" 2>/dev/null || true
+}
+
 # wait_for SECONDS COMMAND...: until it succeeds.
 wait_for() {
   local deadline=$((SECONDS + $1))

@@ -5,13 +5,13 @@ source "$(dirname "$0")/lib.sh"
 need_root
 
 start_serve two-groups
-run_session "$SESSION" "$BUILD_DIR/e2e_steady" 1 until-error >"$WORK/until-error" 2>&1 &
-client=$!
-PROCESSES+=("$client")
-run_session "$SESSION" bash -c 'exec 8<>/dev/vfio/2; touch "$0/open"; until [ -e "$0/go" ]; do sleep 0.05; done
-  cat /sys/bus/pci/devices/0000:01:00.0/vendor' "$WORK" >"$WORK/reader" 2>&1 &
-reader=$!
-PROCESSES+=("$reader")
+start_client "$SESSION" "$BUILD_DIR/e2e_steady" 1 until-error >"$WORK/until-error" 2>&1
+client=$CLIENT_PID
+# Nothing but built-in commands: mmap of a file is answered by the daemon, so programs do not load.
+start_client "$SESSION" bash -c 'exec 8<>/dev/vfio/2; touch "$0/open"
+  until [ -e "$0/go" ]; do read -rt 0.05 <> <(:) || true; done
+  read -r vendor </sys/bus/pci/devices/0000:01:00.0/vendor' "$WORK" >"$WORK/reader" 2>&1
+reader=$CLIENT_PID
 wait_for 15 test -e "$WORK/open"
 wait_for 15 grep -q open "$WORK/until-error"
 kill -KILL "$SERVE_PID"

@@ -1,4 +1,6 @@
 // SET_IRQS of MSI, MSI-X, ERR and REQ, the checks before any of them, and GET_IRQ_INFO.
+#include <linux/pci_regs.h>
+
 #include <catch2/catch.hpp>
 
 #include "support/bench.hpp"
@@ -13,7 +15,9 @@ constexpr u32 kNone = 1, kBool = 2, kFd = 4, kMask = 8, kUnmask = 16, kTrigger =
 
 struct Lab : Bench {
   explicit Lab(const Model& model = kPlenty)
-      : Bench({{kFirst, &model, 1}}), device(OpenAll().device) {}
+      : Bench({{kFirst, &model, 1}}), device(OpenAll().device) {
+    slot().config().SetBits(PCI_COMMAND, 2, PCI_COMMAND_MASTER, true);
+  }
   long Set(u32 index, u32 flags, u32 start, u32 count, std::span<const std::byte> data = {}) {
     return SetIrqs(device, index, flags, start, count, data);
   }
@@ -100,6 +104,14 @@ TEST_CASE("no action, two actions and actions that an index lacks are ENOTTY", "
   CHECK(bench.Set(kMsix, kNone | kMask, 0, 1) == -ENOTTY);
   CHECK(bench.Set(kErr, kNone | kMask, 0, 1) == -ENOTTY);
   CHECK(bench.Set(kReq, kNone | kUnmask, 0, 1) == -ENOTTY);
+}
+
+TEST_CASE("a message of a function that may not master the bus is lost", "[irqs][msi]") {
+  Lab bench;
+  REQUIRE(bench.SetTriggers(bench.device, kMsi, 0, {bench.a}) == 0);
+  bench.slot().config().SetBits(PCI_COMMAND, 2, PCI_COMMAND_MASTER, false);
+  bench.slot().SignalMsi(0);
+  CHECK(bench.client.Signals(bench.a) == 0);
 }
 
 TEST_CASE("each MSI vector signals its own eventfd", "[irqs][msi]") {

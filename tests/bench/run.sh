@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# run.sh BUILD_DIR: prints what calls cost, as ratios taken in this one run.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+build=$1
+bdf=0000:01:00.0
+mount=$(mktemp -d)
+trap 'umount "$mount" 2>/dev/null; rmdir "$mount"' EXIT
+
+median() { sort -n | awk '{v[NR] = $1} END {print v[int((NR + 1) / 2)]}'; }
+ratio() { awk -v a="$1" -v b="$2" 'BEGIN {printf "%.2f", a / b}'; }
+in_vfiolab() { timeout -k 2 120 "${place[@]}" "$build/vfiolab" run -t tests/bench/topology.json -- "$build/bench_client" "$@"; }
+
+# compare TITLE CPU: the do-nothing server and vfiolab in turn, five times.
+compare() {
+  local title=$1 cpu=$2 null=() ours=()
+  "${place[@]}" "$build/bench_null_server" "$mount" &
+  sleep 0.3
+  for _ in 1 2 3 4 5; do
+    null+=("$("${client_place[@]}" "$build/bench_client" null "$mount/null" $cpu)")
+    ours+=("$(in_vfiolab ioctl $bdf $cpu)")
+  done
+  umount "$mount"
+  wait
+  local n o
+  n=$(printf '%s\n' "${null[@]}" | median)
+  o=$(printf '%s\n' "${ours[@]}" | median)
+  printf '%-46s null %7s ns  vfiolab %7s ns  ratio %s\n' "$title" "$n" "$o" "$(ratio "$o" "$n")"
+}
+
+echo "ioctl with a 32-byte payload, against a do-nothing libfuse server"
+place=(taskset -c 0) client_place=(taskset -c 0)
+compare "client and server on one CPU" ""
+place=() client_place=()
+compare "placed by the scheduler" ""
+if [ "$(nproc)" -gt 1 ]; then
+  compare "client pinned, server where it likes" 1
+fi
+
+echo
+echo "MAP_DMA + UNMAP_DMA"
+place=(taskset -c 0)
+base=$(in_vfiolab map $bdf 1 4096)
+printf '%-46s %7s ns\n' "4 KiB, 1 live mapping" "$base"
+for case in "1 16777216" "1000 4096" "100000 4096" "1000000 4096"; do
+  read -r live bytes <<<"$case"
+  cost=$(in_vfiolab map $bdf "$live" "$bytes")
+  printf '%-46s %7s ns  ratio %s\n' "$((bytes / 1024)) KiB, $live live mappings" "$cost" "$(ratio "$cost" "$base")"
+done
+
+echo
+start=$(date +%s%N)
+for _ in 1 2 3 4 5 6 7 8 9 10; do "$build/vfiolab" run -t topologies/edu.json -- true; done
+echo "vfiolab run -- true: $((($(date +%s%N) - start) / 10000000)) ms"
+"$build/vfiolab" run -t topologies/edu.json -- sh -c 'grep VmHWM /proc/$PPID/status' |
+  awk '{printf "the emulator with one device: %.1f MB at most\n", $2 / 1024}'

@@ -1,0 +1,95 @@
+// Calls that are interrupted by a timer all the time, whose handler has no SA_RESTART. Only the two
+// calls that pass through the filter of system calls may end with EINTR; nothing else may differ.
+//
+//   e2e_signals SECONDS
+#include <sys/time.h>
+
+#include <csignal>
+
+#include "client.hpp"
+
+static volatile sig_atomic_t alarms;
+
+static void Interrupt(bool on, long microseconds) {
+  struct sigaction action {};
+  action.sa_handler = [](int) { alarms = alarms + 1; };
+  Require(sigaction(SIGALRM, &action, nullptr) == 0, "sigaction");
+  const itimerval timer{{0, on ? microseconds : 0}, {0, on ? microseconds : 0}};
+  Require(setitimer(ITIMER_REAL, &timer, nullptr) == 0, "setitimer");
+}
+
+struct Tally {
+  const char* name;
+  unsigned long calls = 0, interrupted = 0;
+  // True when the call is to be looked at, false when it was interrupted.
+  bool Counts(long result) {
+    calls++;
+    if (result >= 0 || errno != EINTR) return true;
+    interrupted++;
+    return false;
+  }
+};
+
+int main(int argc, char** argv) {
+  const double seconds = argc > 1 ? atof(argv[1]) : 3;
+  Edu edu;
+  uint8_t* memory = MapMemory(kPage);
+  const int own = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+  Tally ioctls{"ioctl"}, accesses{"pread and pwrite"}, opens{"open"}, devices{"GET_DEVICE_FD"},
+      maps{"mmap"};
+  const auto start = Clock::now();
+  for (uint32_t i = 0; SecondsSince(start) < seconds; i++) {
+    Interrupt(true, 200 + i % 7 * 150);
+    vfio_group_status status{sizeof status, 0};
+    if (ioctls.Counts(ioctl(edu.group, VFIO_GROUP_GET_STATUS, &status)))
+      Expect(status.flags == 3, "GET_STATUS says viable and in a container");
+
+    const int mapped = edu.TryMap(memory, 0x100000, kPage);
+    if (ioctls.Counts(mapped)) {
+      Require(mapped == 0, "MAP_DMA");
+      vfio_iommu_type1_dma_unmap unmap{sizeof unmap, 0, 0x100000, kPage};
+      const int unmapped = ioctl(edu.container, VFIO_IOMMU_UNMAP_DMA, &unmap);
+      if (ioctls.Counts(unmapped))
+        Expect(unmapped == 0 && unmap.size == kPage, "UNMAP_DMA of what was mapped");
+    }
+
+    uint32_t value = i, seen = 0;
+    if (accesses.Counts(pwrite(edu.fd, &value, 4, edu.bar + Edu::kLiveness)) &&
+        accesses.Counts(pread(edu.fd, &seen, 4, edu.bar + Edu::kLiveness)))
+      Expect(seen == ~value, "a register holds what was written");
+
+    const int fd = ioctl(edu.group, VFIO_GROUP_GET_DEVICE_FD, kEdu);
+    if (devices.Counts(fd)) {
+      Require(fd >= 0, "GET_DEVICE_FD");
+      vfio_device_info info{};
+      info.argsz = sizeof info;
+      const int known = ioctl(fd, VFIO_DEVICE_GET_INFO, &info);
+      if (ioctls.Counts(known)) Expect(known == 0 && info.num_regions == 9, "GET_INFO's answer");
+      close(fd);
+    }
+    const int container = OpenNode("vfio");
+    if (opens.Counts(container)) {
+      Require(container >= 0, "open of a container");
+      const int version = ioctl(container, VFIO_GET_API_VERSION);
+      if (ioctls.Counts(version)) Expect(version == 0, "GET_API_VERSION");
+      close(container);
+    }
+    void* file = mmap(nullptr, kPage, PROT_READ, MAP_PRIVATE, own, 0);
+    if (maps.Counts(file == MAP_FAILED ? -1 : 0)) {
+      Require(file != MAP_FAILED, "mmap of a file");
+      munmap(file, kPage);
+    }
+  }
+  Interrupt(false, 0);
+  for (const Tally& tally : {ioctls, accesses, opens, devices, maps})
+    printf("%s: %lu calls, %lu interrupted\n", tally.name, tally.calls, tally.interrupted);
+  printf("%d signals\n", static_cast<int>(alarms));
+  Expect(alarms > 100, "there were many signals");
+  Expect(devices.calls > 100, "there were many calls");
+  Expect(ioctls.interrupted == 0, "VFIO's ioctls are not interruptible");
+  Expect(accesses.interrupted == 0, "accesses to registers are not interruptible");
+  // The descriptors that were handed out are closed: the group can leave its container.
+  close(edu.fd);
+  edu.fd = -1;
+  Require(ioctl(edu.group, VFIO_GROUP_UNSET_CONTAINER) == 0, "UNSET_CONTAINER at the end");
+}

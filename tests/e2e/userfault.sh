@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# A client whose memory never comes is told EFAULT after a while; the others do not notice it.
+set -euo pipefail
+source "$(dirname "$0")/lib.sh"
+need_root
+
+start_serve two-groups
+limited 30 "$VFIOLAB" run --session "$SESSION" -- "$BUILD_DIR/e2e_userfault" ioctl >"$WORK/probe" 2>&1 || {
+  [ $? = 77 ] && skip "$(cat "$WORK/probe")"
+}
+stop_serve
+
+daemon_is_well() {
+  alive "$SERVE_PID" || { echo "the daemon is gone"; return 1; }
+  run_session "$SESSION" "$EDU_DRIVER" 0000:01:00.0
+}
+# What a client held back ends with it: threads that waited for it go.
+as_few_threads() { [ "$(threads_of "$SERVE_PID")" -le $((threads + 1)) ]; }
+
+for holder in "" other; do
+  by=${holder:+, the userfaultfd held by another process}
+  for call in ioctl device-fd dma; do
+    start_serve two-groups
+    run_session "$SESSION" "$EDU_DRIVER" 0000:01:00.0 >/dev/null
+    threads=$(threads_of "$SERVE_PID")
+    descriptors=$(descriptors_of "$SERVE_PID")
+    start_client "$SESSION" "$BUILD_DIR/e2e_userfault" $call $holder >"$WORK/slow" 2>&1
+    slow=$CLIENT_PID
+    check "$call$by: another client gets thousands of answers meanwhile" \
+      run_session "$SESSION" "$BUILD_DIR/e2e_steady" 2 1.5
+    status=0
+    wait "$slow" || status=$?
+    if [ $call = dma ]; then
+      check "$call$by: the client reads registers all the while" same 0 "$status"
+      check "$call$by: the transfer is a fault on record" grep -q . <(limited 10 cat "$MOUNT/faults")
+    else
+      check "$call$by: the call is EFAULT after about 2 s" same 0 "$status"
+    fi
+    [ "$status" = 0 ] || sed 's/^/    /' "$WORK/slow"
+    check "$call$by: the daemon is well afterwards" daemon_is_well
+    [ -z "$holder" ] || sleep 6
+    check "$call$by: no thread of the daemon is left waiting" wait_for 10 as_few_threads
+    check "$call$by: no descriptor is left open" \
+      test "$(descriptors_of "$SERVE_PID")" -le $((descriptors + 2))
+    check "$call$by: the daemon ends when it should" stop_serve
+  done
+done
+
+# Many of them at a time.
+start_serve two-groups
+slow=()
+for i in 1 2 3 4 5 6; do
+  start_client "$SESSION" sh -c 'exec "$0" ioctl' "$BUILD_DIR/e2e_userfault" >"$WORK/slow$i" 2>&1
+  slow+=("$CLIENT_PID")
+done
+check "with several slow clients another gets thousands of answers" \
+  run_session "$SESSION" "$BUILD_DIR/e2e_steady" 2 1.5
+for process in "${slow[@]}"; do wait "$process" || true; done
+check "one of them got the group and EFAULT" grep -q '^EFAULT after' "$WORK"/slow?
+check "the daemon is well after all of them" daemon_is_well
+
+# Killed while the daemon waits for its memory.
+start_client "$SESSION" "$BUILD_DIR/e2e_userfault" ioctl >"$WORK/slow" 2>&1
+sleep 0.5
+kill -KILL "$CLIENT_PID"
+wait "$CLIENT_PID" 2>/dev/null || true
+check "the daemon is well soon after a slow client was killed" wait_for 10 daemon_is_well
+start_client "$SESSION" "$BUILD_DIR/e2e_userfault" ioctl >"$WORK/slow" 2>&1
+sleep 0.5
+kill -TERM "$SERVE_PID"
+check "the daemon ends when it is told to while it waits for a slow client" wait_for 10 gone "$SERVE_PID"
+finish

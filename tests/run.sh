@@ -50,6 +50,7 @@ export release
 check architecture 60 tests/architecture/include_test.py .
 check unit 300 "$release/unit_tests"
 check unit-sanitized 600 "$asan/unit_tests"
+check transport 120 "$release/transport_tests"
 check topologies-and-schema 60 bash -c schema
 check client-suite 180 bash -c spec
 for script in tests/e2e/*.sh; do

@@ -88,7 +88,7 @@ void Child::PrepareParent() {
 }
 
 Result<Child> Child::Start(const std::vector<std::string>& command, const std::string& tree,
-                           bool hide_tree, const std::function<void(UniqueFd)>& listener) {
+                           bool hide_tree, const std::function<Result<>(UniqueFd)>& listener) {
   int sockets[2];
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0)
     return Fail(errno, "socketpair: " + ErrnoName(errno));
@@ -102,7 +102,11 @@ Result<Child> Child::Start(const std::vector<std::string>& command, const std::s
   StartFailure failure;
   auto message = ReceiveDescriptor(ours.get(), BytesOf(failure));
   if (message.descriptor) {
-    listener(std::move(message.descriptor));
+    if (auto taken = listener(std::move(message.descriptor)); !taken) {
+      ::kill(pid, SIGKILL);
+      ::waitpid(pid, nullptr, 0);
+      return vfiolab::Failure{std::move(taken).error()};
+    }
     message = ReceiveDescriptor(ours.get(), BytesOf(failure));
   }
   if (message.size == sizeof failure) {

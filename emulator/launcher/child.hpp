@@ -19,10 +19,11 @@ class Child {
   static void PrepareParent();
 
   // Starts `command`. The client sees the tree mounted at `tree`; with `hide_tree` not the mount
-  // itself. `listener` gets the filter's listener before the command runs. ENOENT, EACCES: the
-  // command cannot be run; else why the view could not be made.
+  // itself. `listener` gets the filter's listener; when it fails, so does the start. ENOENT,
+  // EACCES: the command cannot be run; else why the view could not be made.
   static Result<Child> Start(const std::vector<std::string>& command, const std::string& tree,
-                             bool hide_tree, const std::function<void(UniqueFd)>& listener);
+                             bool hide_tree,
+                             const std::function<Result<>(UniqueFd)>& listener);
 
   // Waits; passes SIGTERM, SIGHUP and the like on. Whatever the client left running is killed.
   // The exit status as a shell gives it: 128 + N after signal N.

@@ -1,4 +1,3 @@
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -8,7 +7,6 @@
 #include "base/trace.hpp"
 #include "launcher/child.hpp"
 #include "launcher/commands.hpp"
-#include "launcher/descriptor_message.hpp"
 #include "launcher/emulation.hpp"
 #include "launcher/load.hpp"
 #include "launcher/session.hpp"
@@ -28,14 +26,12 @@ int StatusOf(const Error& error) {
 }
 
 int RunInSession(const RunOptions& options) {
-  auto session = JoinSession(options.session);
-  if (!session) return Complain(session.error());
+  const auto mount_point = FindSession(options.session);
+  if (!mount_point) return Complain(mount_point.error());
   Child::PrepareParent();
   if (auto entered = EnterPrivateNamespace(); !entered) return Complain(entered.error());
-  auto child = Child::Start(options.command, session->mount_point, false, [&](UniqueFd listener) {
-    SendDescriptor(session->socket.get(), listener.get());
-    char taken = 0;
-    ::recv(session->socket.get(), &taken, 1, 0);
+  auto child = Child::Start(options.command, *mount_point, false, [&](UniqueFd listener) {
+    return JoinSession(options.session, std::move(listener));
   });
   if (!child) return Complain(child.error(), StatusOf(child.error()));
   return child->WaitForExit();
@@ -59,6 +55,7 @@ int RunAlone(const RunOptions& options) {
     return Complain(served.error());
   auto child = Child::Start(options.command, *staging, true, [&](UniqueFd listener) {
     emulation.notifier().Add(std::move(listener));
+    return Result<>{};
   });
   const int status = child ? child->WaitForExit() : Complain(child.error(), StatusOf(child.error()));
   emulation.Stop();

@@ -50,6 +50,24 @@ std::string RunningSessions() {
   return names.empty() ? "none" : names;
 }
 
+struct Greeting {
+  UniqueFd socket;
+  std::string mount_point;
+};
+
+Result<Greeting> Greet(const std::string& name) {
+  const sockaddr_un address = TRY(AddressOf(name));
+  Greeting session{NewSocket(), {}};
+  if (!Connect(session.socket, address))
+    return Fail(ENOENT, fmt::format("no session '{}' runs (running: {}); start one with `vfiolab "
+                                    "serve -t FILE --session {}`", name, RunningSessions(), name));
+  std::array<char, 4096> mount_point{};
+  const ssize_t size = ::recv(session.socket.get(), mount_point.data(), mount_point.size(), 0);
+  if (size <= 0) return Fail(EPIPE, fmt::format("session '{}' does not answer", name));
+  session.mount_point.assign(mount_point.data(), static_cast<std::size_t>(size));
+  return session;
+}
+
 }  // namespace
 
 std::string SessionDirectory() {
@@ -113,17 +131,17 @@ void SessionServer::ServeClient(UniqueFd client) {
   ::send(client.get(), &byte, 1, MSG_NOSIGNAL);
 }
 
-Result<SessionClient> JoinSession(const std::string& name) {
-  const sockaddr_un address = TRY(AddressOf(name));
-  SessionClient client{NewSocket(), {}};
-  if (!Connect(client.socket, address))
-    return Fail(ENOENT, fmt::format("no session '{}' runs (running: {}); start one with `vfiolab "
-                                    "serve -t FILE --session {}`", name, RunningSessions(), name));
-  std::array<char, 4096> mount_point{};
-  const ssize_t size = ::recv(client.socket.get(), mount_point.data(), mount_point.size(), 0);
-  if (size <= 0) return Fail(EPIPE, fmt::format("session '{}' does not answer", name));
-  client.mount_point.assign(mount_point.data(), static_cast<std::size_t>(size));
-  return client;
+Result<std::string> FindSession(const std::string& name) {
+  return TRY(Greet(name)).mount_point;
+}
+
+Result<> JoinSession(const std::string& name, UniqueFd listener) {
+  const Greeting session = TRY(Greet(name));
+  char taken = 0;
+  if (!SendDescriptor(session.socket.get(), listener.get()) ||
+      ::recv(session.socket.get(), &taken, 1, 0) != 1)
+    return Fail(EPIPE, fmt::format("session '{}' did not take the client", name));
+  return {};
 }
 
 }  // namespace vfiolab::launcher

@@ -37,11 +37,10 @@ class SessionServer {
   std::thread thread_;
 };
 
-struct SessionClient {
-  UniqueFd socket;
-  std::string mount_point;
-};
-// ENOENT: no session of this name runs; the reason lists those that do.
-Result<SessionClient> JoinSession(const std::string& name);
+// Where the session's tree is mounted. ENOENT: no session of this name runs; the reason lists those
+// that do.
+Result<std::string> FindSession(const std::string& name);
+// Hands the session the listener of a client's filter. EPIPE: it did not take it.
+Result<> JoinSession(const std::string& name, UniqueFd listener);
 
 }  // namespace vfiolab::launcher

@@ -198,11 +198,11 @@ Result<std::shared_ptr<Mm>> MmCache::Find(pid_t tid) {
   }
   const pid_t process = known->second;
   if (const auto it = by_process_.find(process); it != by_process_.end())
-    if (auto mm = it->second.lock(); mm && mm->StillBelongsTo(tid)) return mm;
+    if (auto mm = it->second.lock(); mm && mm->StillBelongsTo(tid)) return latest_ = mm;
   auto mm = TRY(Mm::Open(turn_, tid, process));
   std::erase_if(by_process_, [](const auto& entry) { return entry.second.expired(); });
   by_process_[process] = mm;
-  return mm;
+  return latest_ = mm;
 }
 
 }  // namespace vfiolab

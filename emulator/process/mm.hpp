@@ -66,11 +66,14 @@ class MmCache {
   explicit MmCache(Turn& turn) : turn_(turn) {}
   // The mm in which `tid` runs now. Errors as Mm::Open().
   Result<std::shared_ptr<Mm>> Find(pid_t tid);
+  // Lets go of the mm that is kept though nothing is mapped in it.
+  void DropIdle() { latest_.reset(); }
 
  private:
   Turn& turn_;
-  std::map<pid_t, pid_t> processes_;                // of thread ids seen
+  std::map<pid_t, pid_t> processes_;  // of thread ids seen
   std::map<pid_t, std::weak_ptr<Mm>> by_process_;
+  std::shared_ptr<Mm> latest_;  // a client that maps and unmaps one range need not be opened anew
 };
 
 }  // namespace vfiolab

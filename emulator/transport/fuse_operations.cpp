@@ -221,6 +221,7 @@ void FuseServer::Ioctl(fuse_req_t req, u32 command, u64 argument, u64 handle) {
 
 void FuseServer::Release(fuse_req_t req, fuse_file_info* info) {
   auto opened = open_files_.extract(info->fh);
+  mms_.DropIdle();
   loop_.door().Release(loop_.Now(), std::move(opened.mapped()));
   fuse_reply_err(req, 0);
 }

@@ -10,6 +10,8 @@ mappable=not-mappable
 
 check "pci-testdev's BAR2 is $mappable, what cannot be mapped is EINVAL" \
   run_in two-groups "$BUILD_DIR/e2e_mmap" $mappable
+[ $mappable = not-mappable ] ||
+  check "a mapped BAR is memory for the DMA of another device" run_in two-groups "$BUILD_DIR/e2e_mmap" peer
 start_serve two-groups
 check "the same holds for a client of a session" run_session "$SESSION" "$BUILD_DIR/e2e_mmap" $mappable
 check "and for the next one" run_session "$SESSION" "$BUILD_DIR/e2e_mmap" $mappable

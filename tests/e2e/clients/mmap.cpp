@@ -2,6 +2,7 @@
 //
 //   e2e_mmap mappable       BAR2 of pci-testdev can be mapped
 //   e2e_mmap not-mappable   it says that it cannot, and cannot
+//   e2e_mmap peer           it can, and is memory for the DMA of another device
 #include <csetjmp>
 #include <csignal>
 
@@ -50,7 +51,42 @@ static void UseMapping(const Device& device, const vfio_region_info& bar) {
   Expect(munmap(part, kPage) == 0 && munmap(memory, bar.size) == 0, "munmap");
 }
 
+// edu's DMA goes to the mapped BAR2 of pci-testdev: two devices in one container.
+static void Peer() {
+  Edu edu;
+  const int group = OpenNode("2");
+  Require(group >= 0, "open of the other group");
+  Require(ioctl(group, VFIO_GROUP_SET_CONTAINER, &edu.container) == 0, "SET_CONTAINER");
+  const int testdev = ioctl(group, VFIO_GROUP_GET_DEVICE_FD, "0000:02:00.0");
+  Require(testdev >= 0, "GET_DEVICE_FD");
+  const uint16_t memory_and_master = 6;
+  const off_t config = edu.Offset(VFIO_PCI_CONFIG_REGION_INDEX);
+  Require(pwrite(testdev, &memory_and_master, 2, config + 4) == 2, "write of COMMAND");
+  vfio_region_info bar2{};
+  bar2.argsz = sizeof bar2;
+  bar2.index = VFIO_PCI_BAR2_REGION_INDEX;
+  Require(ioctl(testdev, VFIO_DEVICE_GET_REGION_INFO, &bar2) == 0, "GET_REGION_INFO");
+  void* mapped = mmap(nullptr, bar2.size, PROT_READ | PROT_WRITE, MAP_SHARED, testdev,
+                      static_cast<off_t>(bar2.offset));
+  Require(mapped != MAP_FAILED, "mmap of BAR2");
+  auto* bar = static_cast<uint8_t*>(mapped);
+  edu.Map(bar, 0x100000, bar2.size);
+  memset(bar, 0x5a, 256);
+  edu.ToDevice(0x100000, 256);
+  edu.ToMemory(0x100000 + kPage, 256);
+  for (int i = 0; i < 256; i++)
+    Expect(bar[kPage + static_cast<unsigned>(i)] == 0x5a, "BAR2 has got what the device wrote");
+  uint32_t seen = 0;
+  Require(pread(testdev, &seen, 4, static_cast<off_t>(bar2.offset + kPage)) == 4, "pread of BAR2");
+  Expect(seen == 0x5a5a5a5a, "pread sees it, too");
+  edu.Unmap(0x100000, bar2.size);
+}
+
 int main(int argc, char** argv) {
+  if (argc > 1 && strcmp(argv[1], "peer") == 0) {
+    Peer();
+    return 0;
+  }
   const bool mappable = argc > 1 && strcmp(argv[1], "mappable") == 0;
   Device test("2", "0000:02:00.0");
   const vfio_region_info bar2 = test.Region(VFIO_PCI_BAR2_REGION_INDEX);

@@ -1,16 +1,64 @@
 // A client that holds back its memory: a page that userfaultfd guards and nobody ever fills.
 //
-//   e2e_userfault ioctl [other]   an ioctl's argument is on that page
-//   e2e_userfault device-fd       so is the address that GET_DEVICE_FD reads
-//   e2e_userfault dma [other]     a device's DMA goes there
-//
-// With `other` a process that is no client holds the userfaultfd and outlives this one for a while.
+//   e2e_userfault ioctl [KEEPER]       an ioctl's argument is on that page
+//   e2e_userfault device-fd [KEEPER]   so is the address that GET_DEVICE_FD reads
+//   e2e_userfault dma [KEEPER]         a device's DMA goes there
+//   e2e_userfault crowd COUNT          that many processes of the first kind at a time
+//   e2e_userfault keep SOCKET          no client: holds the userfaultfd of one that names the socket
 #include <linux/userfaultfd.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
 
 #include "client.hpp"
 
-static uint8_t* GuardedPage(bool by_other) {
+static sockaddr_un AddressOf(const char* path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  Expect(strlen(path) < sizeof address.sun_path, "the path is not too long");
+  strcpy(address.sun_path, path);
+  return address;
+}
+
+// Takes one descriptor and keeps it.
+static void Keep(const char* path) {
+  const sockaddr_un address = AddressOf(path);
+  const int server = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  Require(bind(server, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 &&
+              listen(server, 1) == 0,
+          "listen");
+  const int client = accept(server, nullptr, nullptr);
+  char byte;
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
+  iovec data{&byte, 1};
+  msghdr message{nullptr, 0, &data, 1, control, sizeof control, 0};
+  Require(client >= 0 && recvmsg(client, &message, 0) == 1 && CMSG_FIRSTHDR(&message), "recvmsg");
+  Require(write(client, &byte, 1) == 1, "write");
+  sleep(60);
+}
+
+static void HandOver(int fd, const char* path) {
+  const sockaddr_un address = AddressOf(path);
+  const int keeper = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  Require(connect(keeper, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0,
+          "connect");
+  char byte = 0;
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof fd)] = {};
+  iovec data{&byte, 1};
+  msghdr message{nullptr, 0, &data, 1, control, sizeof control, 0};
+  cmsghdr* header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(sizeof fd);
+  memcpy(CMSG_DATA(header), &fd, sizeof fd);
+  Require(sendmsg(keeper, &message, 0) == 1 && read(keeper, &byte, 1) == 1, "sendmsg");
+  close(keeper);
+  close(fd);
+}
+
+// A page that is never there; with `keeper` another process holds the userfaultfd.
+static uint8_t* GuardedPage(const char* keeper) {
   int fd = static_cast<int>(syscall(SYS_userfaultfd, O_CLOEXEC));
   if (fd < 0) {
     const int device = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC);
@@ -25,15 +73,7 @@ static uint8_t* GuardedPage(bool by_other) {
   uint8_t* page = MapMemory(kPage);
   uffdio_register range{{reinterpret_cast<uintptr_t>(page), kPage}, UFFDIO_REGISTER_MODE_MISSING, 0};
   Require(ioctl(fd, UFFDIO_REGISTER, &range) == 0, "UFFDIO_REGISTER");
-  if (!by_other) return page;
-  // The copy in the child is of the same userfaultfd: it keeps guarding this process's page.
-  const pid_t keeper = fork();
-  Require(keeper >= 0, "fork");
-  if (keeper == 0) {
-    sleep(6);
-    _exit(0);
-  }
-  close(fd);
+  if (keeper != nullptr) HandOver(fd, keeper);
   return page;
 }
 
@@ -47,11 +87,13 @@ static void ExpectCutOff(long result, double seconds) {
 int main(int argc, char** argv) {
   if (argc < 2) return 2;
   const std::string what = argv[1];
-  const bool by_other = argc > 2;
-  if (what == "ioctl") {
+  const char* keeper = argc > 2 ? argv[2] : nullptr;
+  if (what == "keep" && argc > 2) {
+    Keep(argv[2]);
+  } else if (what == "ioctl") {
     const int group = OpenNode("1");
     Require(group >= 0, "open of the group");
-    uint8_t* page = GuardedPage(by_other);
+    uint8_t* page = GuardedPage(keeper);
     const auto start = Clock::now();
     const int result = ioctl(group, VFIO_GROUP_GET_STATUS, page);
     ExpectCutOff(result, SecondsSince(start));
@@ -64,13 +106,30 @@ int main(int argc, char** argv) {
   } else if (what == "device-fd") {
     const int group = OpenNode("1");
     Require(group >= 0, "open of the group");
-    uint8_t* page = GuardedPage(by_other);
+    uint8_t* page = GuardedPage(keeper);
     const auto start = Clock::now();
     const int result = ioctl(group, VFIO_GROUP_GET_DEVICE_FD, page);
     ExpectCutOff(result, SecondsSince(start));
+  } else if (what == "crowd" && argc > 2) {
+    const int group = OpenNode("1");
+    Require(group >= 0, "open of the group");
+    const int count = atoi(argv[2]);
+    for (int i = 0; i < count; i++)
+      if (fork() == 0) {
+        uint8_t* page = GuardedPage(nullptr);
+        const auto start = Clock::now();
+        const int result = ioctl(group, VFIO_GROUP_GET_STATUS, page);
+        // They queue for the core, each for as long as it waits for one.
+        Expect(result == -1 && errno == EFAULT && SecondsSince(start) < 12, "the call is EFAULT");
+        _exit(0);
+      }
+    for (int status = 0, i = 0; i < count; i++) {
+      Require(wait(&status) > 0, "wait");
+      Expect(status == 0, "each of them is content");
+    }
   } else if (what == "dma") {
     Edu edu;
-    uint8_t* page = GuardedPage(by_other);
+    uint8_t* page = GuardedPage(keeper);
     edu.Map(page, 0x100000, kPage);
     edu.StartDma(0x100000, Edu::kBuffer, 64, 0);
     const auto start = Clock::now();

@@ -29,6 +29,8 @@ class Edu final : public PciDevice {
   bool FactorialIdle() const { return !(regs_[kStatus] & kComputing); }
   bool DmaIdle() const { return !(regs_[kDmaCommand] & kDmaRun); }
 
+  static unsigned Widths(Offset at) { return at < kDmaSource ? 4 : 4 + 8; }
+
   void OnLiveness(u64 written) { regs_[kLiveness] = ~written; }
   void OnIrqAck(u64 causes) {
     regs_[kIrqStatus] &= ~causes;
@@ -82,7 +84,7 @@ class Edu final : public PciDevice {
   u64 dma_mask_;
   std::array<std::byte, 4096> buffer_{};
   // clang-format off
-  RegisterBank<Edu>& regs_ = AddBar(0, 1_MiB, *this, Registers<Edu>({
+  RegisterBank<Edu>& regs_ = AddBar(0, {.size = 1_MiB, .widths = &Widths}, *this, Registers<Edu>({
     {"ID",          kId,         {.reset = 0x010000ed}},
     {"LIVENESS",    kLiveness,   {.on_write = &Edu::OnLiveness}},
     {"FACTORIAL",   kFactorial,  {.writable = kAllBits, .writable_if = &Edu::FactorialIdle, .on_write = &Edu::OnFactorial}},

@@ -30,11 +30,20 @@ class BarHandler {
   virtual std::span<std::byte> memory() { return {}; }
 };
 
+// The access widths, added up (1 + 2 + 4 + 8), that a BAR takes at an offset. Others read as ones
+// and write nothing.
+using WidthsAt = unsigned (*)(Offset);
+
 struct BarSpec {
   u64 size;  // a power of two; memory BARs from 16, I/O BARs from 4 to 256
   BarSpace space = BarSpace::kMemory32;
   bool prefetchable = false;
   BarMapping mapping = BarMapping::kNone;
+  WidthsAt widths = nullptr;  // null: any
+
+  bool Takes(Offset at, std::size_t width) const {
+    return widths == nullptr || (widths(at) & width) != 0;
+  }
 };
 
 }  // namespace vfiolab

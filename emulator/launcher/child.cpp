@@ -21,13 +21,19 @@
 namespace vfiolab::launcher {
 namespace {
 
+// What the keeper gets when the launcher is gone.
+const int kLauncherDied = SIGRTMIN;
+
 sigset_t HandledSignals() {
   sigset_t set;
   ::sigemptyset(&set);
+  ::sigaddset(&set, kLauncherDied);
   for (const int signal : {SIGCHLD, SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2})
     ::sigaddset(&set, signal);
   return set;
 }
+
+constexpr int kKilled = 128 + SIGKILL;
 
 // Why the client could not be started, as it travels to the parent.
 struct StartFailure {
@@ -81,6 +87,19 @@ void KillLeftovers() {
 
 }  // namespace
 
+// A process between the launcher and the client, so that even a launcher that is killed takes all
+// its processes with it: a signal at a parent's death reaches only the parent's own child.
+void Child::Keep(pid_t launcher, const std::function<void()>& run_client) {
+  ::prctl(PR_SET_PDEATHSIG, kLauncherDied);
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+  if (::getppid() != launcher) ::_exit(kKilled);
+  const pid_t client = ::fork();
+  if (client == 0) run_client();
+  // Above all /dev/fuse: a copy of it would keep calls waiting that nobody will answer.
+  ::close_range(3, ~0u, 0);
+  ::_exit(Child(client).WaitForExit());
+}
+
 void Child::PrepareParent() {
   const sigset_t handled = HandledSignals();
   ::sigprocmask(SIG_BLOCK, &handled, nullptr);
@@ -94,9 +113,10 @@ Result<Child> Child::Start(const std::vector<std::string>& command, const std::s
     return Fail(errno, "socketpair: " + ErrnoName(errno));
   const UniqueFd ours(sockets[0]);
   UniqueFd theirs(sockets[1]);
+  const pid_t launcher = ::getpid();
   const pid_t pid = ::fork();
   if (pid < 0) return Fail(errno, "fork: " + ErrnoName(errno));
-  if (pid == 0) RunChild(command, tree, hide_tree, theirs.get());
+  if (pid == 0) Keep(launcher, [&] { RunChild(command, tree, hide_tree, theirs.get()); });
   theirs.Reset();
   // First the listener, then the end of the stream when the command runs, or a failure.
   StartFailure failure;
@@ -128,6 +148,10 @@ int Child::WaitForExit() {
     }
     siginfo_t info{};
     const int signal = ::sigwaitinfo(&handled, &info);
+    if (signal == kLauncherDied) {
+      KillLeftovers();
+      return kKilled;
+    }
     // What the terminal sends it sends to the client as well.
     if (signal > 0 && signal != SIGCHLD && info.si_code != SI_KERNEL) ::kill(pid_, signal);
   }

@@ -31,6 +31,7 @@ class Child {
 
  private:
   explicit Child(pid_t pid) : pid_(pid) {}
+  [[noreturn]] static void Keep(pid_t launcher, const std::function<void()>& run_client);
   pid_t pid_;
 };
 

@@ -58,7 +58,10 @@ Result<> Emulation::Serve(const std::string& mount_point, FuseServer::Options op
 void Emulation::Stop() {
   if (!core_.joinable()) return;
   loop_->Stop();
-  core_.join();
+  if (turn_.Finish())
+    core_.join();
+  else
+    core_.detach();
   fuse_->Unmount();
   notifier_.reset();
 }

@@ -44,7 +44,8 @@ int RunAlone(const RunOptions& options) {
   if (auto entered = EnterPrivateNamespace(); !entered) return Complain(entered.error());
   const auto staging = StagingDirectory();
   if (!staging) return Complain(staging.error());
-  Emulation emulation(*spec);
+  // Never destroyed: a thread may be inside a dead client's memory.
+  auto& emulation = *new Emulation(*spec);
   if (!emulation.error().empty()) {
     fmt::print(stderr, "{}\n", emulation.error());
     return kBadTopology;

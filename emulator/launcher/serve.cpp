@@ -31,6 +31,7 @@ int Serve(const ServeOptions& options) {
   const auto spec = LoadOrComplain(options.topology);
   if (!spec) return kBadTopology;
   const std::string name = options.session.empty() ? spec->name : options.session;
+  if (auto checked = CheckSessionName(name); !checked) return Complain(checked.error());
   const std::string mount_point = options.mount_point.empty()
                                       ? SessionDirectory() + "/" + name
                                       : std::filesystem::absolute(options.mount_point).string();

@@ -70,6 +70,11 @@ Result<Greeting> Greet(const std::string& name) {
 
 }  // namespace
 
+Result<> CheckSessionName(const std::string& name) {
+  TRY(AddressOf(name));
+  return {};
+}
+
 std::string SessionDirectory() {
   if (::geteuid() == 0) return "/run/vfiolab";
   if (const char* runtime = std::getenv("XDG_RUNTIME_DIR")) return std::string(runtime) + "/vfiolab";

@@ -13,6 +13,9 @@ namespace vfiolab::launcher {
 // Where sessions of this user are: /run/vfiolab for root, else below XDG_RUNTIME_DIR or /tmp.
 std::string SessionDirectory();
 
+// EINVAL: the name is not one word of letters, digits, '-', '_' and '.', or too long.
+Result<> CheckSessionName(const std::string& name);
+
 // The serving side: a socket that tells clients where the tree is mounted and takes the listeners
 // of their filters.
 class SessionServer {

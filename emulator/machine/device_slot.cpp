@@ -2,6 +2,8 @@
 
 #include <linux/pci_regs.h>
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "device/msix_table.hpp"
@@ -45,6 +47,10 @@ void DeviceSlot::WriteConfig(std::size_t at, std::span<const std::byte> from) {
 }
 
 void DeviceSlot::ReadBar(unsigned bar, Offset at, std::span<std::byte> to) {
+  if (!device_->bar(bar)->spec.Takes(at, to.size())) {
+    std::ranges::fill(to, std::byte{0xff});
+    return;
+  }
   BarHandler& handler = *device_->bar(bar)->handler;
   handler.Read(at, to);
   // What a client stored through a mapping is an input like any other.
@@ -55,7 +61,7 @@ void DeviceSlot::ReadBar(unsigned bar, Offset at, std::span<std::byte> to) {
 }
 
 void DeviceSlot::WriteBar(unsigned bar, Offset at, std::span<const std::byte> from) {
-  device_->bar(bar)->handler->Write(at, from);
+  if (device_->bar(bar)->spec.Takes(at, from.size())) device_->bar(bar)->handler->Write(at, from);
 }
 
 void DeviceSlot::ResetFunction() {

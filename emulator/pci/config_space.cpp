@@ -39,6 +39,7 @@ void ConfigSpace::MakeWritable(std::size_t at, unsigned width, u32 mask) {
 u8 ConfigSpace::AddCapability(u8 id, std::size_t length, u8 at) {
   const u8 where = at != 0 ? at : static_cast<u8>(free_from_);
   CHECK_OURS(where % 4 == 0 && where + length <= kConventionalConfigSize);
+  for (std::size_t i = where; i < where + length; ++i) writable_[i] = std::byte{0};
   Set(where, 1, id);
   Set(last_capability_ == 0 ? PCI_CAPABILITY_LIST : last_capability_ + 1u, 1, where);
   SetBits(PCI_STATUS, 2, PCI_STATUS_CAP_LIST, true);

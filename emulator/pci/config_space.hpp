@@ -26,7 +26,8 @@ class ConfigSpace {
   void SetBits(std::size_t at, unsigned width, u32 mask, bool on);
   void MakeWritable(std::size_t at, unsigned width, u32 mask);
 
-  // Appends a capability of `length` bytes (header included) to the list and returns where it is.
+  // Appends a capability of `length` bytes (header included), all read-only, to the list and
+  // returns where it is.
   // `at` 0 places it after the last one.
   u8 AddCapability(u8 id, std::size_t length, u8 at = 0);
   // Where capability `id` is; 0 when there is none.

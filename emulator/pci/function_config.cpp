@@ -19,7 +19,12 @@ void AddHeader(ConfigSpace& config, const FunctionIdentity& id) {
   config.MakeWritable(PCI_CACHE_LINE_SIZE, 1, 0xff);
   config.MakeWritable(PCI_COMMAND, 2,
                       PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER |
-                          PCI_COMMAND_PARITY | PCI_COMMAND_SERR | PCI_COMMAND_INTX_DISABLE);
+                          PCI_COMMAND_SERR | PCI_COMMAND_INTX_DISABLE);
+  // As firmware leaves a function that it has given its addresses.
+  config.Set(PCI_COMMAND, 2, PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_SERR);
+  // What belongs to no capability is the device's own to write.
+  for (std::size_t at = PCI_STD_HEADER_SIZEOF; at < kConventionalConfigSize; at += 4)
+    config.MakeWritable(at, 4, 0xffffffff);
 }
 
 void AddBars(ConfigSpace& config, const BarLayouts& bars) {

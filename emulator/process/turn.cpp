@@ -51,6 +51,18 @@ void Turn::Stop() {
   free_.notify_all();
 }
 
+bool Turn::Finish() {
+  std::unique_lock lock(mutex_);
+  finishing_ = true;
+  free_.wait(lock, [&] { return !taken_; });
+  taken_ = stopping_ = true;
+  const bool alone = returning_ == 0 && std::ranges::all_of(stuck_, &Stuck::returned);
+  lock.unlock();
+  stop_.notify_all();
+  free_.notify_all();
+  return alone;
+}
+
 void Turn::Give() {
   {
     const std::lock_guard lock(mutex_);
@@ -85,7 +97,7 @@ void Turn::Return(u64 number) {
   }
   ++returning_;
   wake_();
-  free_.wait(lock, [&] { return !taken_ || stopping_; });
+  free_.wait(lock, [&] { return !taken_; });
   --returning_;
   taken_ = true;
 }
@@ -120,7 +132,7 @@ void Turn::LookForSlowClients() {
   });
   u64 access = access_.load(std::memory_order_acquire);
   if (access == 0 || access != std::exchange(seen_access_, access)) return;
-  if (stuck_count_ >= kMostStuck) return;  // each costs a thread until its client is gone
+  if (stuck_count_ >= kMostStuck && !finishing_) return;  // each costs a thread until its client is gone
   const pid_t process = ThreadGroupOf(access_client_);
   if (!access_.compare_exchange_strong(access, 0, std::memory_order_acq_rel)) return;
   // From here to Return(), which needs the mutex, the holder is inside the access.

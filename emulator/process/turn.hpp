@@ -33,6 +33,9 @@ class Turn {
   void Give();
   // Nobody gets the turn any more.
   void Stop();
+  // Takes the turn for good. False when a client still holds threads back: these never go on, and
+  // this object must outlive them.
+  bool Finish();
 
   // `relieve`: another thread has got the turn, one more should wait for it. `wake`: the holder
   // should look at wanted(). Called from any thread, quick, without taking the turn. Set before
@@ -80,7 +83,7 @@ class Turn {
     bool returned = false;
   };
 
-  static constexpr int kMostStuck = 64;
+  static constexpr int kMostStuck = 1024;
 
   u64 Begin(pid_t client);
   void End(u64 number);
@@ -104,6 +107,7 @@ class Turn {
   std::atomic<int> stuck_count_{0};
   u64 seen_access_ = 0;
   bool stopping_ = false;
+  bool finishing_ = false;
   std::condition_variable stop_;
   std::thread watchdog_;
 };

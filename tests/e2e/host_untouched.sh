@@ -9,6 +9,7 @@ need unshare
 # In a copy of the mount namespace whose mounts propagate among each other, as on a desktop: what
 # a run let out would be seen here, and what other programs mount meanwhile is not.
 if [ -z "${E2E_OWN_NAMESPACE:-}" ]; then
+  rmdir "$WORK"
   exec env E2E_OWN_NAMESPACE=1 unshare -m --propagation private \
     sh -c 'mount --make-rshared / && exec "$@"' sh "$0" "$@"
 fi

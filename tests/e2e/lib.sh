@@ -184,6 +184,7 @@ clean_up() {
       umount -l "$directory" 2>/dev/null || fusermount3 -uz "$directory" 2>/dev/null || break
     done
   done
+  for directory in "${MOUNTS[@]}"; do rmdir "$directory" 2>/dev/null; done
   rm -rf --one-file-system "$WORK"
 }
 trap clean_up EXIT

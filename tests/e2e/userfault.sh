@@ -55,11 +55,13 @@ for holder in "" other; do
       check "$call$by: the call is EFAULT after about 2 s" same 0 "$status"
     fi
     [ "$status" = 0 ] || sed 's/^/    /' "$WORK/slow"
-    check "$call$by: the daemon is well afterwards" daemon_is_well
     if [ -n "$holder" ]; then
-      check "$call$by: the daemon is idle while it still waits" idle
+      check "$call$by: the daemon goes on while that memory is held back" \
+        run_session "$SESSION" "$BUILD_DIR/e2e_steady" 2 1
+      check "$call$by: the daemon is idle while that memory is held back" idle
       kill "$keeper"
     fi
+    check "$call$by: the daemon is well afterwards" wait_for 10 daemon_is_well
     check "$call$by: no thread of the daemon is left waiting" wait_for 10 as_few_threads
     check "$call$by: no descriptor is left open" wait_for 5 as_few_descriptors
     check "$call$by: the daemon ends when it should" stop_serve

@@ -1,5 +1,5 @@
-// DMA and the memory it goes to, when the process that mapped it changes or ends. Each way ends with
-// 0 when what it says holds; whether a fault was recorded is for the caller to see.
+// DMA and the memory it goes to, when the process that mapped it changes or ends. Each ends with 0
+// when what it says holds; whether a fault was recorded is for the caller to see.
 //
 //   e2e_mm exec       the process executes itself while a transfer is under way
 //   e2e_mm exit       the process ends; a child that has its descriptors starts a transfer

@@ -1,10 +1,8 @@
-// BARs and mmap, on the pci-testdev of group 2 and the edu of group 1 of topologies/two-groups.json.
+// BARs and mmap: pci-testdev in group 2 and edu in group 1, as in topologies/two-groups.json.
 //
 //   e2e_mmap mappable       BAR2 of pci-testdev can be mapped
 //   e2e_mmap not-mappable   it says that it cannot, and cannot
 //   e2e_mmap peer           it can, and is memory for the DMA of another device
-#include <csetjmp>
-#include <csignal>
 
 #include "client.hpp"
 

@@ -4,7 +4,7 @@
 //   e2e_userfault device-fd [KEEPER]   so is the address that GET_DEVICE_FD reads
 //   e2e_userfault dma [KEEPER]         a device's DMA goes there
 //   e2e_userfault crowd COUNT          that many processes of the first kind at a time
-//   e2e_userfault keep SOCKET          no client: holds the userfaultfd of one that names the socket
+//   e2e_userfault keep SOCKET          no client: keeps the userfaultfd of one whose KEEPER it is
 #include <linux/userfaultfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -71,7 +71,8 @@ static uint8_t* GuardedPage(const char* keeper) {
   uffdio_api api{UFFD_API, 0, 0};
   Require(ioctl(fd, UFFDIO_API, &api) == 0, "UFFDIO_API");
   uint8_t* page = MapMemory(kPage);
-  uffdio_register range{{reinterpret_cast<uintptr_t>(page), kPage}, UFFDIO_REGISTER_MODE_MISSING, 0};
+  uffdio_register range{
+      {reinterpret_cast<uintptr_t>(page), kPage}, UFFDIO_REGISTER_MODE_MISSING, 0};
   Require(ioctl(fd, UFFDIO_REGISTER, &range) == 0, "UFFDIO_REGISTER");
   if (keeper != nullptr) HandOver(fd, keeper);
   return page;

@@ -18,10 +18,13 @@ flags=(-std=c++20 -Wall -Wextra -Werror -Wno-missing-field-initializers -I "$wor
 for file in "$work"/fake_devices/*.cpp; do
   g++ "${flags[@]}" -c "$file" -o "$file.o"
 done
+libraries=()
+for folder in launcher sysfs topology vfio transport process uapi machine device pci iommu vfs base; do
+  [ -e "$build/libvfiolab_$folder.a" ] && libraries+=("$build/libvfiolab_$folder.a")
+done
+read -ra system <<<"$(pkg-config --libs fuse3 libseccomp)"
 g++ "${flags[@]}" -DVFIOLAB_VERSION='"guide"' "$work/emulator/cli/main.cpp" "$work"/fake_devices/*.o \
-  $(printf "$build/libvfiolab_%s.a " launcher sysfs topology vfio transport process uapi machine device \
-    pci iommu vfs client base 2>/dev/null | tr ' ' '\n' | while read -r lib; do [ -e "$lib" ] && echo "$lib"; done) \
-  $(pkg-config --libs fuse3 libseccomp) -lfmt -pthread -o "$work/vfiolab"
+  -Wl,--start-group "${libraries[@]}" -Wl,--end-group "${system[@]}" -lfmt -pthread -o "$work/vfiolab"
 output=$(timeout -k 2 30 "$work/vfiolab" run -t "$work/doubler.json" -- python3 "$work/client.py")
 echo "the guide's client says: $output"
 [ "$output" = 42 ]

@@ -9,16 +9,28 @@ namespace {
 using namespace std::chrono_literals;
 
 enum Reg : Offset {
-  kId = 0x00, kLiveness = 0x04, kFactorial = 0x08, kStatus = 0x20, kIrqStatus = 0x24,
-  kIrqRaise = 0x60, kIrqAck = 0x64, kDmaSource = 0x80, kDmaTarget = 0x88, kDmaCount = 0x90,
+  kId = 0x00,
+  kLiveness = 0x04,
+  kFactorial = 0x08,
+  kStatus = 0x20,
+  kIrqStatus = 0x24,
+  kIrqRaise = 0x60,
+  kIrqAck = 0x64,
+  kDmaSource = 0x80,
+  kDmaTarget = 0x88,
+  kDmaCount = 0x90,
   kDmaCommand = 0x98,
 };
 constexpr u64 kComputing = 0x01, kIrqAfterFactorial = 0x80;           // STATUS
 constexpr u64 kDmaRun = 0x1, kDmaToMemory = 0x2, kIrqAfterDma = 0x4;  // DMA_COMMAND
 constexpr u64 kFactorialDone = 0x001, kDmaDone = 0x100;               // IRQ_STATUS
 constexpr u64 kBufferBase = 0x40000;
-constexpr PciIdentity kIdentity{.vendor_id = 0x1234, .device_id = 0x11e8, .revision = 0x10,
-                                .class_code = 0x00ff00, .interrupt_pin = 1, .msi_vectors = 1};
+constexpr PciIdentity kIdentity{.vendor_id = 0x1234,
+                                .device_id = 0x11e8,
+                                .revision = 0x10,
+                                .class_code = 0x00ff00,
+                                .interrupt_pin = 1,
+                                .msi_vectors = 1};
 
 class Edu final : public PciDevice {
  public:
@@ -69,7 +81,8 @@ class Edu final : public PciDevice {
     if (auto window = Subspan(buffer_, start, regs_[kDmaCount]); !window)
       host().GuestError("DMA outside the 4 KiB buffer");
     else  // A fault is the IOMMU's to record: edu has no error register.
-      out ? host().DmaWrite(bus, *window).IgnoreError() : host().DmaRead(bus, *window).IgnoreError();
+      out ? host().DmaWrite(bus, *window).IgnoreError()
+          : host().DmaRead(bus, *window).IgnoreError();
     regs_[kDmaCommand] &= ~kDmaRun;
     if (regs_[kDmaCommand] & kIrqAfterDma) OnIrqRaise(kDmaDone);
   }
@@ -104,6 +117,7 @@ constexpr ParamSpec kParams[] = {{"dma_mask_bits", "width of a DMA address", 28,
 
 }  // namespace
 
-constinit const Model kEdu = ModelOf<Edu>("edu", "QEMU's teaching device: factorial, interrupt, DMA", kParams);
+constinit const Model kEdu =
+    ModelOf<Edu>("edu", "QEMU's teaching device: factorial, interrupt, DMA", kParams);
 
 }  // namespace vfiolab::fake_devices

@@ -34,9 +34,7 @@ struct Success {};  // what a Result<> holds
 template <class T = Success, class E = Error>
 class [[nodiscard]] Result {
  public:
-  Result()
-    requires std::same_as<T, Success>
-      : state_(std::in_place_index<0>) {}
+  Result() requires std::same_as<T, Success> : state_(std::in_place_index<0>) {}
   Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}
   Result(Failure<E> failure) : state_(std::in_place_index<1>, std::move(failure.error)) {}
 

@@ -1,9 +1,9 @@
 #include "base/trace.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstring>
-
-#include <fmt/format.h>
 
 namespace vfiolab {
 

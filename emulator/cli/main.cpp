@@ -27,11 +27,13 @@ int main(int argc, char** argv) {
   });
 
   ServeOptions serve;
-  CLI::App* serve_command = app.add_subcommand("serve", "mount an emulated machine for many clients");
+  CLI::App* serve_command =
+      app.add_subcommand("serve", "mount an emulated machine for many clients");
   serve_command->add_option("-t,--topology", serve.topology, "topology file (JSON)")->required();
   serve_command->add_option("--mount", serve.mount_point, "an existing directory");
   serve_command->add_option("--session", serve.session, "name (default: the topology's)");
-  serve_command->add_option("--trace", serve.trace, "write every input and output of the core here");
+  serve_command->add_option("--trace", serve.trace,
+                            "write every input and output of the core here");
   serve_command->callback([&] { status = Serve(serve); });
 
   std::string file;

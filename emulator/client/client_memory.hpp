@@ -42,7 +42,8 @@ class AddressSpace {
   virtual bool Write(ClientAddress to, std::span<const std::byte> from) = 0;
 
   // What pinning [start, start+length) for the device would say: EFAULT where nothing is mapped or
-  // the mapping forbids it (mm/gup.c check_vma_flags). Costs per mapping of the client, not per page.
+  // the mapping forbids it (mm/gup.c check_vma_flags). Costs per mapping of the client, not per
+  // page.
   virtual Result<> CheckPinnable(ClientAddress start, u64 length, Permissions wanted) = 0;
 
   // Locked-memory accounting of this mm (vfio_iommu_type1.c vfio_lock_acct): ENOMEM when the

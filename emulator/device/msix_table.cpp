@@ -14,8 +14,7 @@ u64 MsixTable::BarSize(unsigned vectors) {
   return std::bit_ceil(PbaOffset(vectors) + u64{(vectors + 63) / 64 * 8});
 }
 
-MsixTable::MsixTable(unsigned vectors)
-    : bytes_(BarSize(vectors)), pba_offset_(PbaOffset(vectors)) {
+MsixTable::MsixTable(unsigned vectors) : bytes_(BarSize(vectors)), pba_offset_(PbaOffset(vectors)) {
   Reset();
 }
 

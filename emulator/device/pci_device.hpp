@@ -16,12 +16,12 @@ struct PciIdentity {
   u16 subsystem_vendor_id = 0x1af4;
   u16 subsystem_id = 0x1100;
   u8 revision = 0;
-  u32 class_code = 0x00ff00;   // base, sub, interface: 0xBBSSII
-  u8 interrupt_pin = 0;        // 0 none, 1 INTA .. 4 INTD
-  unsigned msi_vectors = 0;    // 0, or a power of two up to 32
-  unsigned msix_vectors = 0;   // 0..2048; the table and the PBA get a BAR of their own
+  u32 class_code = 0x00ff00;  // base, sub, interface: 0xBBSSII
+  u8 interrupt_pin = 0;       // 0 none, 1 INTA .. 4 INTD
+  unsigned msi_vectors = 0;   // 0, or a power of two up to 32
+  unsigned msix_vectors = 0;  // 0..2048; the table and the PBA get a BAR of their own
   unsigned msix_bar = 5;
-  bool express = false;        // 4 KiB of config space and a PCI Express capability
+  bool express = false;  // 4 KiB of config space and a PCI Express capability
 };
 
 // Memory that devices and clients share.

@@ -15,7 +15,8 @@ Failure<Fault> Whole(Fault fault, u64 length) {
 
 Ioas::Mappings::iterator Ioas::FirstOverlap(IovaRange range) {
   auto it = mappings_.upper_bound(range.first);
-  if (it != mappings_.begin() && std::prev(it)->second.iova.last >= range.first) return std::prev(it);
+  if (it != mappings_.begin() && std::prev(it)->second.iova.last >= range.first)
+    return std::prev(it);
   return it != mappings_.end() && it->first <= range.last ? it : mappings_.end();
 }
 

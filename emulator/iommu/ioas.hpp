@@ -13,8 +13,8 @@ struct Mapping {
   ClientAddress address;  // of the first byte
   Permissions permissions;
   std::shared_ptr<AddressSpace> space;
-  u64 locked_pages = 0;        // what the owner of `space` was charged
-  bool address_valid = true;   // false between UNMAP and MAP with the VADDR flag
+  u64 locked_pages = 0;       // what the owner of `space` was charged
+  bool address_valid = true;  // false between UNMAP and MAP with the VADDR flag
 
   u64 size() const { return iova.last - iova.first + 1; }  // 0 means 2^64
 };

@@ -1,6 +1,8 @@
 #include "launcher/child.hpp"
 
+#include <dirent.h>
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -9,9 +11,6 @@
 #include <array>
 #include <cstring>
 #include <fstream>
-
-#include <dirent.h>
-#include <fmt/format.h>
 
 #include "base/trace.hpp"
 #include "launcher/descriptor_message.hpp"

@@ -22,8 +22,7 @@ class Child {
   // itself. `listener` gets the filter's listener; when it fails, so does the start. ENOENT,
   // EACCES: the command cannot be run; else why the view could not be made.
   static Result<Child> Start(const std::vector<std::string>& command, const std::string& tree,
-                             bool hide_tree,
-                             const std::function<Result<>(UniqueFd)>& listener);
+                             bool hide_tree, const std::function<Result<>(UniqueFd)>& listener);
 
   // Waits; passes SIGTERM, SIGHUP and the like on. Whatever the client left running is killed.
   // The exit status as a shell gives it: 128 + N after signal N.

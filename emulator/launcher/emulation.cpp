@@ -1,10 +1,9 @@
 #include "launcher/emulation.hpp"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
-
-#include <fmt/format.h>
 
 #include "fake_devices/models.hpp"
 #include "sysfs/sysfs.hpp"
@@ -21,9 +20,8 @@ Emulation::Emulation(const topology::TopologySpec& spec)
   vfio_ = std::make_unique<vfio::Vfio>(machine_);
   loop_ = std::make_unique<EventLoop>(turn_, machine_, door_);
   environment_.set_loop(*loop_);
-  machine_.set_fault_listener([](const FaultRecord& fault) {
-    fmt::print(stderr, "vfiolab: {}\n", fault.ToString());
-  });
+  machine_.set_fault_listener(
+      [](const FaultRecord& fault) { fmt::print(stderr, "vfiolab: {}\n", fault.ToString()); });
   BuildTree();
 }
 

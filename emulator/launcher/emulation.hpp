@@ -27,8 +27,8 @@ class Emulation {
   Result<> TraceTo(const std::string& path);
   // Mounts the tree at the directory and serves it from threads of its own until Stop().
   Result<> Serve(const std::string& mount_point, FuseServer::Options options);
-  // Does not wait for threads that a client's memory holds back: if there may be any, this object is
-  // not to be destroyed.
+  // Does not wait for threads that a client's memory holds back: if there may be any, this object
+  // is not to be destroyed.
   void Stop();
 
   FuseServer& fuse() { return *fuse_; }

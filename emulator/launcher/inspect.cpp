@@ -1,5 +1,6 @@
 // The commands that only look at a topology: check, show, models.
 #include <fmt/format.h>
+
 #include <nlohmann/json.hpp>
 
 #include "fake_devices/models.hpp"
@@ -34,10 +35,14 @@ std::string SizeText(u64 size) {
 
 std::string_view MappingText(BarMapping mapping) {
   switch (mapping) {
-    case BarMapping::kNone: return "none";
-    case BarMapping::kMemory: return "memory";
-    case BarMapping::kPoll: return "poll";
-    case BarMapping::kTrap: return "trap";
+    case BarMapping::kNone:
+      return "none";
+    case BarMapping::kMemory:
+      return "memory";
+    case BarMapping::kPoll:
+      return "poll";
+    case BarMapping::kTrap:
+      return "trap";
   }
   return "";
 }
@@ -97,7 +102,9 @@ int Show(const std::string& topology, bool json) {
         bars.push_back({{"bar", i},
                         {"address", bar.address},
                         {"size", bar.size},
-                        {"space", bar.io ? "io" : bar.wide ? "memory64" : "memory32"},
+                        {"space", bar.io     ? "io"
+                                  : bar.wide ? "memory64"
+                                             : "memory32"},
                         {"prefetchable", bar.prefetchable},
                         {"mapping", MappingText(mapping)}});
       });
@@ -110,7 +117,9 @@ int Show(const std::string& topology, bool json) {
     std::vector<std::string> lines;
     inspection.ForEachBar(device, [&](unsigned i, const BarLayout& bar, BarMapping mapping) {
       lines.push_back(fmt::format("BAR{} {:>5} {} at {:#x}, mmap: {}", i, SizeText(bar.size),
-                                  bar.io ? "I/O" : bar.wide ? "memory, 64 bits" : "memory",
+                                  bar.io     ? "I/O"
+                                  : bar.wide ? "memory, 64 bits"
+                                             : "memory",
                                   bar.address, MappingText(mapping)));
     });
     return lines;

@@ -1,8 +1,7 @@
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <cstdlib>
-
-#include <fmt/format.h>
 
 #include "base/trace.hpp"
 #include "launcher/child.hpp"
@@ -58,7 +57,8 @@ int RunAlone(const RunOptions& options) {
     emulation.notifier().Add(std::move(listener));
     return Result<>{};
   });
-  const int status = child ? child->WaitForExit() : Complain(child.error(), StatusOf(child.error()));
+  const int status =
+      child ? child->WaitForExit() : Complain(child.error(), StatusOf(child.error()));
   emulation.Stop();
   return status;
 }

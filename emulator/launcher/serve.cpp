@@ -1,11 +1,10 @@
+#include <fmt/format.h>
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
-
-#include <fmt/format.h>
 
 #include "launcher/commands.hpp"
 #include "launcher/emulation.hpp"

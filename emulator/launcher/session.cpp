@@ -1,5 +1,6 @@
 #include "launcher/session.hpp"
 
+#include <fmt/format.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -11,8 +12,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
-
-#include <fmt/format.h>
 
 #include "base/trace.hpp"
 #include "launcher/descriptor_message.hpp"
@@ -30,7 +29,8 @@ Result<sockaddr_un> AddressOf(const std::string& name) {
   if (name.empty() || name.front() == '.' || !std::ranges::all_of(name, allowed) ||
       path.size() >= sizeof address.sun_path)
     return Fail(EINVAL, fmt::format("'{}' is no name for a session: use letters, digits, '-', '_' "
-                                    "and '.'", name));
+                                    "and '.'",
+                                    name));
   std::memcpy(address.sun_path, path.c_str(), path.size());
   return address;
 }
@@ -60,7 +60,8 @@ Result<Greeting> Greet(const std::string& name) {
   Greeting session{NewSocket(), {}};
   if (!Connect(session.socket, address))
     return Fail(ENOENT, fmt::format("no session '{}' runs (running: {}); start one with `vfiolab "
-                                    "serve -t FILE --session {}`", name, RunningSessions(), name));
+                                    "serve -t FILE --session {}`",
+                                    name, RunningSessions(), name));
   std::array<char, 4096> mount_point{};
   const ssize_t size = ::recv(session.socket.get(), mount_point.data(), mount_point.size(), 0);
   if (size <= 0) return Fail(EPIPE, fmt::format("session '{}' does not answer", name));
@@ -77,7 +78,8 @@ Result<> CheckSessionName(const std::string& name) {
 
 std::string SessionDirectory() {
   if (::geteuid() == 0) return "/run/vfiolab";
-  if (const char* runtime = std::getenv("XDG_RUNTIME_DIR")) return std::string(runtime) + "/vfiolab";
+  if (const char* runtime = std::getenv("XDG_RUNTIME_DIR"))
+    return std::string(runtime) + "/vfiolab";
   return fmt::format("/tmp/vfiolab-{}", ::geteuid());
 }
 
@@ -93,8 +95,8 @@ Result<std::unique_ptr<SessionServer>> SessionServer::Open(
   std::unique_ptr<SessionServer> server(new SessionServer);
   server->socket_ = NewSocket();
   const mode_t before = ::umask(0177);
-  const bool bound =
-      ::bind(server->socket_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+  const bool bound = ::bind(server->socket_.get(), reinterpret_cast<const sockaddr*>(&address),
+                            sizeof address) == 0;
   ::umask(before);
   if (!bound || ::listen(server->socket_.get(), 64) != 0)
     return Fail(errno, fmt::format("{}: {}", address.sun_path, ErrnoName(errno)));
@@ -136,9 +138,7 @@ void SessionServer::ServeClient(UniqueFd client) {
   ::send(client.get(), &byte, 1, MSG_NOSIGNAL);
 }
 
-Result<std::string> FindSession(const std::string& name) {
-  return TRY(Greet(name)).mount_point;
-}
+Result<std::string> FindSession(const std::string& name) { return TRY(Greet(name)).mount_point; }
 
 Result<> JoinSession(const std::string& name, UniqueFd listener) {
   const Greeting session = TRY(Greet(name));

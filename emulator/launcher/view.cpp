@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -13,8 +14,6 @@
 #include <map>
 #include <memory>
 #include <set>
-
-#include <fmt/format.h>
 
 #include "base/trace.hpp"
 #include "base/unique_fd.hpp"
@@ -61,7 +60,8 @@ Result<> Show(const std::string& from, const std::string& to) {
   // The multiplexer of terminals looks for pts/ beside itself and does not find it from a bind.
   if (S_ISCHR(found.st_mode) && found.st_rdev == kPtmx) {
     if (::mknod(to.c_str(), found.st_mode, kPtmx) == 0)
-      return ::chmod(to.c_str(), found.st_mode & 07777) == 0 ? Result<>{} : FailErrno("chmod " + to);
+      return ::chmod(to.c_str(), found.st_mode & 07777) == 0 ? Result<>{}
+                                                             : FailErrno("chmod " + to);
     // In a user namespace: what devpts itself has may be open to us.
     if (::symlink("pts/ptmx", to.c_str()) == 0) return {};
   }
@@ -92,13 +92,9 @@ Result<> Rebuild(const std::string& directory, const std::map<std::string, std::
 
 // Directories that both sides fill; every other directory of the tree takes the host's place.
 bool IsShared(const std::string& path) {
-  static const std::set<std::string> shared{"/sys",
-                                            "/sys/bus",
-                                            "/sys/class",
-                                            "/sys/devices",
-                                            "/sys/devices/virtual",
-                                            "/sys/kernel",
-                                            "/sys/module"};
+  static const std::set<std::string> shared{
+      "/sys",        "/sys/bus",   "/sys/class", "/sys/devices", "/sys/devices/virtual",
+      "/sys/kernel", "/sys/module"};
   return shared.contains(path);
 }
 

@@ -1,10 +1,9 @@
 #include "machine/device_slot.hpp"
 
+#include <fmt/format.h>
 #include <linux/pci_regs.h>
 
 #include <algorithm>
-
-#include <fmt/format.h>
 
 #include "device/msix_table.hpp"
 #include "machine/machine.hpp"
@@ -55,9 +54,8 @@ void DeviceSlot::ReadBar(unsigned bar, Offset at, std::span<std::byte> to) {
   handler.Read(at, to);
   // What a client stored through a mapping is an input like any other.
   if (!handler.memory().empty())
-    machine_.trace().Input([&] {
-      return fmt::format("memory {} BAR{}+{:#x} {}", bdf_.ToString(), bar, at, Hex(to));
-    });
+    machine_.trace().Input(
+        [&] { return fmt::format("memory {} BAR{}+{:#x} {}", bdf_.ToString(), bar, at, Hex(to)); });
 }
 
 void DeviceSlot::WriteBar(unsigned bar, Offset at, std::span<const std::byte> from) {
@@ -109,8 +107,8 @@ Result<Success, DmaFault> DeviceSlot::DmaWrite(Iova to, std::span<const std::byt
   const auto gate = OpenGate(Access::kWrite, to, from.size());
   if (!gate) return Stop(gate.error());
   machine_.trace().Output([&] {
-    return fmt::format("dma-write {} iova={:#x} {} bytes {}", bdf_.ToString(), Raw(to),
-                       from.size(), Hex(from));
+    return fmt::format("dma-write {} iova={:#x} {} bytes {}", bdf_.ToString(), Raw(to), from.size(),
+                       Hex(from));
   });
   const auto moved = (*gate)->Write(to, from);
   if (!moved) return Stop(moved.error());
@@ -143,8 +141,7 @@ void DeviceSlot::After(std::chrono::nanoseconds delay, std::function<void()> due
 }
 
 void DeviceSlot::GuestError(std::string_view what) {
-  machine_.trace().Output(
-      [&] { return fmt::format("guest-error {} {}", bdf_.ToString(), what); });
+  machine_.trace().Output([&] { return fmt::format("guest-error {} {}", bdf_.ToString(), what); });
 }
 
 std::span<std::byte> DeviceSlot::AllocateBarMemory(unsigned bar, u64 size) {

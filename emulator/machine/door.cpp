@@ -1,8 +1,8 @@
 #include "machine/door.hpp"
 
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 
 #include "machine/machine.hpp"
 

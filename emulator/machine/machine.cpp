@@ -1,8 +1,8 @@
 #include "machine/machine.hpp"
 
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 
 namespace vfiolab {
 
@@ -19,8 +19,8 @@ bool IommuGroup::DmaUnclaimed() const {
 
 std::string FaultRecord::ToString() const {
   return fmt::format("DMA fault: {} {} of {} bytes stopped at iova {:#x}: {}", device.ToString(),
-                     fault.access == Access::kRead ? "read" : "write", fault.length,
-                     Raw(fault.at), Text(fault.reason));
+                     fault.access == Access::kRead ? "read" : "write", fault.length, Raw(fault.at),
+                     Text(fault.reason));
 }
 
 DeviceSlot& Machine::AddDevice(Bdf bdf, const Model& model, const Params& params,

@@ -1,8 +1,8 @@
 #include "pci/bdf.hpp"
 
-#include <charconv>
-
 #include <fmt/format.h>
+
+#include <charconv>
 
 namespace vfiolab {
 namespace {

@@ -18,8 +18,8 @@ void AddHeader(ConfigSpace& config, const FunctionIdentity& id) {
   config.MakeWritable(PCI_INTERRUPT_LINE, 1, 0xff);
   config.MakeWritable(PCI_CACHE_LINE_SIZE, 1, 0xff);
   config.MakeWritable(PCI_COMMAND, 2,
-                      PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER |
-                          PCI_COMMAND_SERR | PCI_COMMAND_INTX_DISABLE);
+                      PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER | PCI_COMMAND_SERR |
+                          PCI_COMMAND_INTX_DISABLE);
   // As firmware leaves a function that it has given its addresses.
   config.Set(PCI_COMMAND, 2, PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_SERR);
   // What belongs to no capability is the device's own to write.
@@ -61,8 +61,8 @@ void AddMsix(ConfigSpace& config, const FunctionIdentity& id) {
 
 void AddExpress(ConfigSpace& config, u16 port_type) {
   const u8 at = config.AddCapability(PCI_CAP_ID_EXP, 60);
-  config.Set(at + PCI_EXP_FLAGS, 2, 2 | port_type << 4 |
-                                        (port_type == PCI_EXP_TYPE_ROOT_PORT ? PCI_EXP_FLAGS_SLOT : 0));
+  config.Set(at + PCI_EXP_FLAGS, 2,
+             2 | port_type << 4 | (port_type == PCI_EXP_TYPE_ROOT_PORT ? PCI_EXP_FLAGS_SLOT : 0));
   config.Set(at + PCI_EXP_DEVCAP, 4,
              PCI_EXP_DEVCAP_RBER | (port_type == PCI_EXP_TYPE_ENDPOINT ? PCI_EXP_DEVCAP_FLR : 0));
   config.MakeWritable(at + PCI_EXP_DEVCTL, 2, 0x7fff);

@@ -1,12 +1,11 @@
 #include "process/caller.hpp"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
 #include <string_view>
-
-#include <fmt/format.h>
 
 #include "base/trace.hpp"
 
@@ -64,7 +63,8 @@ Result<UniqueFd> Caller::Duplicate(int fd) const {
   UniqueFd copy(static_cast<int>(::syscall(SYS_pidfd_getfd, pidfd.get(), fd, 0)));
   if (copy) return copy;
   if (errno == EPERM)
-    return Fail(EBADF, "the emulator may not take the client's descriptors: it needs CAP_SYS_PTRACE");
+    return Fail(EBADF,
+                "the emulator may not take the client's descriptors: it needs CAP_SYS_PTRACE");
   return Fail(EBADF, fmt::format("descriptor {} of thread {} is not open", fd, tid_));
 }
 

@@ -2,6 +2,7 @@
 
 #include <elf.h>
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -10,8 +11,6 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
-
-#include <fmt/format.h>
 
 #include "base/trace.hpp"
 #include "process/safe_copy.hpp"
@@ -23,7 +22,9 @@ constexpr std::size_t kMostWindows = 64;
 constexpr ino_t kInitialUserNamespace = 0xeffffffd;  // PROC_USER_INIT_INO
 constexpr int kCapIpcLock = 14;
 
-std::string ProcPath(pid_t id, std::string_view what) { return fmt::format("/proc/{}/{}", id, what); }
+std::string ProcPath(pid_t id, std::string_view what) {
+  return fmt::format("/proc/{}/{}", id, what);
+}
 
 bool ReadRemote(pid_t tid, u64 from, void* to, std::size_t count) {
   const iovec local{to, count};
@@ -104,19 +105,22 @@ bool Mm::ForEachPart(u64 at, std::size_t count, bool write, Move move) {
 bool Mm::Read(ClientAddress from, std::span<std::byte> to) {
   if (turn_.IsCutOff(process_)) return false;
   const Turn::ClientAccess access(turn_, process_);
-  return ForEachPart(Raw(from), to.size(), false, [&](std::byte* here, std::size_t done, std::size_t n) {
-    if (here != nullptr && SafeCopy(to.data() + done, here, n)) return static_cast<ssize_t>(n);
-    return ::pread(mem_.get(), to.data() + done, n, static_cast<off_t>(Raw(from) + done));
-  });
+  return ForEachPart(
+      Raw(from), to.size(), false, [&](std::byte* here, std::size_t done, std::size_t n) {
+        if (here != nullptr && SafeCopy(to.data() + done, here, n)) return static_cast<ssize_t>(n);
+        return ::pread(mem_.get(), to.data() + done, n, static_cast<off_t>(Raw(from) + done));
+      });
 }
 
 bool Mm::Write(ClientAddress to, std::span<const std::byte> from) {
   if (turn_.IsCutOff(process_)) return false;
   const Turn::ClientAccess access(turn_, process_);
-  return ForEachPart(Raw(to), from.size(), true, [&](std::byte* here, std::size_t done, std::size_t n) {
-    if (here != nullptr && SafeCopy(here, from.data() + done, n)) return static_cast<ssize_t>(n);
-    return ::pwrite(mem_.get(), from.data() + done, n, static_cast<off_t>(Raw(to) + done));
-  });
+  return ForEachPart(
+      Raw(to), from.size(), true, [&](std::byte* here, std::size_t done, std::size_t n) {
+        if (here != nullptr && SafeCopy(here, from.data() + done, n))
+          return static_cast<ssize_t>(n);
+        return ::pwrite(mem_.get(), from.data() + done, n, static_cast<off_t>(Raw(to) + done));
+      });
 }
 
 Result<> Mm::CheckPinnable(ClientAddress start, u64 length, Permissions wanted) {
@@ -176,9 +180,9 @@ std::shared_ptr<Mm::Window> Mm::OpenWindow(const Vma& vma) const {
   if (!file || ::fstat(file.get(), &found) != 0 || found.st_ino != vma.inode ||
       found.st_dev != vma.device)
     return nullptr;
-  void* here = ::mmap(nullptr, vma.last - vma.first + 1,
-                      PROT_READ | (vma.writable ? PROT_WRITE : 0), MAP_SHARED, file.get(),
-                      static_cast<off_t>(vma.offset));
+  void* here =
+      ::mmap(nullptr, vma.last - vma.first + 1, PROT_READ | (vma.writable ? PROT_WRITE : 0),
+             MAP_SHARED, file.get(), static_cast<off_t>(vma.offset));
   if (here == MAP_FAILED) return nullptr;
   return std::make_shared<Window>(vma, static_cast<std::byte*>(here));
 }

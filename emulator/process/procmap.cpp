@@ -1,5 +1,6 @@
 #include "process/procmap.hpp"
 
+#include <fmt/format.h>
 #include <sys/ioctl.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -7,8 +8,6 @@
 #include <cstdio>
 #include <optional>
 #include <string>
-
-#include <fmt/format.h>
 
 namespace vfiolab {
 namespace {
@@ -44,8 +43,14 @@ std::optional<Vma> ParseLine(const char* line) {
   if (std::sscanf(line, "%lx-%lx %4s %lx %x:%x %lu", &first, &end, flags, &offset, &major_number,
                   &minor_number, &inode) != 7)
     return std::nullopt;
-  return Vma{first,  end - 1,         flags[0] == 'r', flags[1] == 'w',
-             flags[3] == 's', offset, makedev(major_number, minor_number), inode};
+  return Vma{first,
+             end - 1,
+             flags[0] == 'r',
+             flags[1] == 'w',
+             flags[3] == 's',
+             offset,
+             makedev(major_number, minor_number),
+             inode};
 }
 
 }  // namespace

@@ -106,8 +106,8 @@ bool Turn::IsCutOff(pid_t client) {
   if (stuck_count_.load(std::memory_order_relaxed) == 0) return false;
   const pid_t process = ThreadGroupOf(client);
   const std::lock_guard lock(mutex_);
-  return std::ranges::any_of(
-      stuck_, [&](const Stuck& s) { return s.is_cut_off && s.process == process; });
+  return std::ranges::any_of(stuck_,
+                             [&](const Stuck& s) { return s.is_cut_off && s.process == process; });
 }
 
 void Turn::Watch() {
@@ -132,7 +132,8 @@ void Turn::LookForSlowClients() {
   });
   u64 access = access_.load(std::memory_order_acquire);
   if (access == 0 || access != std::exchange(seen_access_, access)) return;
-  if (stuck_count_ >= kMostStuck && !finishing_) return;  // each costs a thread until its client is gone
+  if (stuck_count_ >= kMostStuck && !finishing_)
+    return;  // each costs a thread until its client is gone
   const pid_t process = ThreadGroupOf(access_client_);
   if (!access_.compare_exchange_strong(access, 0, std::memory_order_acq_rel)) return;
   // From here to Return(), which needs the mutex, the holder is inside the access.

@@ -1,6 +1,8 @@
 // Whose turn it is to run the core. One thread at a time; but a thread that waits for a client's
 // memory (a page that userfaultfd or a hung file system holds back) loses its turn to another.
 #pragma once
+#include <sys/types.h>
+
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -8,8 +10,6 @@
 #include <list>
 #include <mutex>
 #include <thread>
-
-#include <sys/types.h>
 
 #include "base/bytes.hpp"
 

@@ -28,8 +28,8 @@ void AddGroups(Tree& tree, const Machine& machine) {
     if (!bound) continue;
     const std::string path = fmt::format("devices/virtual/vfio/{}", id);
     tree.Line(path + "/dev", fmt::format("{}:{}", kGroupMajor, minor));
-    tree.Line(path + "/uevent", fmt::format("MAJOR={}\nMINOR={}\nDEVNAME=vfio/{}", kGroupMajor,
-                                            minor, id));
+    tree.Line(path + "/uevent",
+              fmt::format("MAJOR={}\nMINOR={}\nDEVNAME=vfio/{}", kGroupMajor, minor, id));
     AddClassDevice(tree, path, "vfio");
     ++minor;
   }

@@ -36,7 +36,6 @@ struct GroupSpec {
   bool operator==(const GroupSpec&) const = default;
 };
 
-
 struct TopologySpec {
   std::string name;  // defaults to the file's stem
   std::string description;

@@ -8,8 +8,7 @@ EventLoop::EventLoop(Turn& turn, Machine& machine, Door& door)
       door_(door),
       keep_(boost::asio::make_work_guard(context_)),
       timer_(context_) {
-  turn_.SetCallbacks([this] { AddSpare(); },
-                     [this] { boost::asio::post(context_, [] {}); });
+  turn_.SetCallbacks([this] { AddSpare(); }, [this] { boost::asio::post(context_, [] {}); });
 }
 
 EventLoop::~EventLoop() { Stop(); }
@@ -61,7 +60,8 @@ void EventLoop::ArmTimer() {
     timer_.cancel();
     return;
   }
-  timer_.expires_at(start_ + std::chrono::duration_cast<std::chrono::steady_clock::duration>(*next));
+  timer_.expires_at(start_ +
+                    std::chrono::duration_cast<std::chrono::steady_clock::duration>(*next));
   timer_.async_wait([this](const boost::system::error_code& error) {
     if (error) return;
     armed_.reset();

@@ -16,7 +16,7 @@ class FuseInodes {
     u64 number;
     std::shared_ptr<Node> node;
     std::string path;
-    u64 lookups = 0;                // references that the kernel holds
+    u64 lookups = 0;                 // references that the kernel holds
     std::weak_ptr<OpenFile> opened;  // of a device node
     bool was_opened = false;
   };

@@ -122,10 +122,10 @@ void FuseServer::ReplyOpen(fuse_req_t req, u64 number, std::shared_ptr<OpenFile>
   const auto backing = BackingId(file->shared_memory().fd);
   const u64 handle = ++last_handle_;
   // No flush: this thread closes duplicates of clients' descriptors, and would have to answer it.
-  const fuse::OpenOut out{.handle = handle,
-                          .flags = fuse::kOpenDirectIo | fuse::kOpenNoFlush |
-                                   (backing ? fuse::kOpenPassthrough : 0u),
-                          .backing_id = backing.value_or(0)};
+  const fuse::OpenOut out{
+      .handle = handle,
+      .flags = fuse::kOpenDirectIo | fuse::kOpenNoFlush | (backing ? fuse::kOpenPassthrough : 0u),
+      .backing_id = backing.value_or(0)};
   const auto opened = open_files_.emplace(handle, std::move(file)).first;
   if (fuse_reply_buf(req, reinterpret_cast<const char*>(&out), sizeof out) == 0) return;
   // The opener died meanwhile: the kernel will not release what it never had.
@@ -199,8 +199,7 @@ void FuseServer::Read(fuse_req_t req, std::size_t size, u64 offset, u64 handle) 
   Finish(answer, loop_.door().Read(loop_.Now(), caller, *file, answer->data, offset));
 }
 
-void FuseServer::Write(fuse_req_t req, std::span<const std::byte> from, u64 offset,
-                       u64 handle) {
+void FuseServer::Write(fuse_req_t req, std::span<const std::byte> from, u64 offset, u64 handle) {
   const auto answer = Begin(req, Answer::Kind::kWrite);
   Caller caller(services_, TidOf(req));
   const auto file = open_files_.at(handle);
@@ -254,18 +253,16 @@ fuse_lowlevel_ops FuseOperations::Table() {
     ServerOf(req).Open(req, number, info);
   };
   ops.read = [](fuse_req_t req, fuse_ino_t, std::size_t size, off_t offset, fuse_file_info* info) {
-    ServerOf(req).Read(req, size, static_cast<u64>(offset),
-                       info->fh);
+    ServerOf(req).Read(req, size, static_cast<u64>(offset), info->fh);
   };
   ops.write = [](fuse_req_t req, fuse_ino_t, const char* from, std::size_t size, off_t offset,
                  fuse_file_info* info) {
     ServerOf(req).Write(req, std::as_bytes(std::span{from, size}), static_cast<u64>(offset),
                         info->fh);
   };
-  ops.ioctl = [](fuse_req_t req, fuse_ino_t, unsigned command, void* argument,
-                 fuse_file_info* info, unsigned, const void*, std::size_t, std::size_t) {
-    ServerOf(req).Ioctl(req, command, reinterpret_cast<u64>(argument),
-                        info->fh);
+  ops.ioctl = [](fuse_req_t req, fuse_ino_t, unsigned command, void* argument, fuse_file_info* info,
+                 unsigned, const void*, std::size_t, std::size_t) {
+    ServerOf(req).Ioctl(req, command, reinterpret_cast<u64>(argument), info->fh);
   };
   ops.release = [](fuse_req_t req, fuse_ino_t, fuse_file_info* info) {
     ServerOf(req).Release(req, info);

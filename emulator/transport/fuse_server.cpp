@@ -1,6 +1,7 @@
 #include "transport/fuse_server.hpp"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -10,8 +11,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-
-#include <fmt/format.h>
 
 #include "base/trace.hpp"
 #include "transport/fuse_kernel.hpp"
@@ -70,8 +69,10 @@ Result<> FuseServer::Start(const std::string& mount_point, Options options) {
   const int fd = fuse_session_fd(session_);
   // Replies pass through here so that INIT can offer what libfuse 3.14 does not know.
   static constexpr fuse_custom_io kIo{
-      .writev = [](int, iovec* iov, int count, void* data) { return ServerOf(data).WriteReply(iov, count); },
-      .read = [](int, void* buffer, std::size_t size, void* data) { return ServerOf(data).ReadRequest(buffer, size); },
+      .writev = [](int, iovec* iov, int count,
+                   void* data) { return ServerOf(data).WriteReply(iov, count); },
+      .read = [](int, void* buffer, std::size_t size,
+                 void* data) { return ServerOf(data).ReadRequest(buffer, size); },
       .splice_receive = nullptr,
       .splice_send = nullptr};
   if (const int failed = fuse_session_custom_io(session_, &kIo, fd); failed != 0)
@@ -214,8 +215,9 @@ std::shared_ptr<OpenFile> FuseServer::FindOpenFile(dev_t device, ino_t number) {
 std::string FuseServer::Offer(std::shared_ptr<OpenFile> file) {
   const std::string name = std::to_string(++offers_);
   handover_->Add(name, std::make_shared<DeviceNode>(
-                           0600, [this, name, file = std::move(file)](CallContext&) mutable
-                           -> Result<std::shared_ptr<OpenFile>> {
+                           0600,
+                           [this, name, file = std::move(file)](
+                               CallContext&) mutable -> Result<std::shared_ptr<OpenFile>> {
                              handover_->Remove(name);
                              return std::move(file);
                            }));

@@ -21,8 +21,7 @@ class FuseServer final : public OpenFileFinder {
   // Mounts `root` at the existing directory `mount_point` and serves it from `loop`. The reason of
   // a failure says which privilege is missing.
   static Result<std::unique_ptr<FuseServer>> Mount(EventLoop& loop, std::shared_ptr<Directory> root,
-                                                   const std::string& mount_point,
-                                                   Options options);
+                                                   const std::string& mount_point, Options options);
   ~FuseServer() override;
 
   // Unmounts; the loop must not run any more.
@@ -106,7 +105,7 @@ class FuseServer final : public OpenFileFinder {
   gid_t owner_group_;
   u64 kernel_flags_ = 0;
   bool init_answered_ = false;
-  std::map<int, int> backing_ids_;  // by memfd
+  std::map<int, int> backing_ids_;                                 // by memfd
   std::unordered_map<u64, std::shared_ptr<OpenFile>> open_files_;  // by the kernel's file handle
   u64 last_handle_ = 0;
   u64 calls_ = 0;

@@ -84,8 +84,7 @@ std::unique_ptr<EventfdWatch> HostEnvironment::WatchEventfd(const Eventfd& event
   CHECK_OURS(loop_ != nullptr);
   const int copy = ::fcntl(eventfd.fd(), F_DUPFD_CLOEXEC, 0);
   CHECK_OURS(copy >= 0);
-  return std::make_unique<Watch>(
-      std::make_shared<WatchState>(*loop_, copy, std::move(signalled)));
+  return std::make_unique<Watch>(std::make_shared<WatchState>(*loop_, copy, std::move(signalled)));
 }
 
 }  // namespace vfiolab

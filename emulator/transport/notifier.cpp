@@ -1,6 +1,7 @@
 #include "transport/notifier.hpp"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -9,8 +10,6 @@
 #include <sys/sysmacros.h>
 
 #include <atomic>
-
-#include <fmt/format.h>
 
 namespace vfiolab {
 
@@ -120,8 +119,8 @@ void Notifier::OnReadable(const std::shared_ptr<Listener>& listener) {
 
 bool Notifier::IsOurs(const Ticket& ticket, Target& target) const {
   const std::string path =
-      fmt::format("/proc/{}/fd/{}", ticket.tid(), static_cast<int>(ticket.argument(
-                                                      ticket.call().data.nr == SYS_mmap ? 4 : 0)));
+      fmt::format("/proc/{}/fd/{}", ticket.tid(),
+                  static_cast<int>(ticket.argument(ticket.call().data.nr == SYS_mmap ? 4 : 0)));
   struct statx found {};
   if (::statx(AT_FDCWD, path.c_str(), AT_STATX_DONT_SYNC, STATX_INO, &found) != 0) return false;
   target = {makedev(found.stx_dev_major, found.stx_dev_minor), found.stx_ino};

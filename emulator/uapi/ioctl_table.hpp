@@ -1,9 +1,9 @@
 // Ioctls as tables: a number, the kernel's name for it, and who answers.
 #pragma once
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
-
-#include <fmt/format.h>
 
 #include "vfs/open_file.hpp"
 
@@ -51,7 +51,8 @@ Reply Dispatch(const std::array<IoctlRow<File>, N>& table, File& file, CallConte
 #define VFIOLAB_END_OF(T, member) (offsetof(T, member) + sizeof(T::member))
 
 // Copies the first `minimum` bytes into `value` and checks its argsz, in that order, as every VFIO
-// ioctl does; a reference because the kernel's structs end in flexible arrays. EFAULT: not readable. EINVAL: argsz is smaller.
+// ioctl does; a reference because the kernel's structs end in flexible arrays. EFAULT: not
+// readable. EINVAL: argsz is smaller.
 template <class T>
 Result<> CopyIn(const IoctlCall& call, T& value, std::size_t minimum = sizeof(T)) {
   TRY(call.caller.memory().Read(call.pointer(), BytesOf(value).first(minimum)));

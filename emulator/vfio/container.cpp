@@ -6,9 +6,9 @@
 
 namespace vfiolab::vfio {
 
-using uapi::Ioctls;
 using uapi::IoctlCall;
 using uapi::IoctlRow;
+using uapi::Ioctls;
 
 Result<> Container::Attach(Group& group) {
   if (type1_->has_invalid_addresses()) return Fail(EBUSY, "a mapping's vaddr is invalid");
@@ -20,13 +20,13 @@ Result<> Container::Attach(Group& group) {
 
 Result<> Container::Add(Group& group) {
   if (type1_) TRY(Attach(group));
-  groups_.insert(&group);
+  groups_.emplace(group.iommu_group().id(), &group);
   return {};
 }
 
 void Container::Remove(Group& group) {
   group.iommu_group().Attach(nullptr);
-  groups_.erase(&group);
+  groups_.erase(group.iommu_group().id());
   if (groups_.empty()) type1_.reset();
 }
 
@@ -34,10 +34,14 @@ long Container::Extension(u64 extension) const {
   switch (extension) {
     case VFIO_TYPE1_IOMMU:
     case VFIO_TYPE1v2_IOMMU:
-    case VFIO_UNMAP_ALL: return 1;
-    case VFIO_UPDATE_VADDR: return type1_ ? 1 : 0;
-    case VFIO_DMA_CC_IOMMU: return type1_ && machine_.iommu().coherent ? 1 : 0;
-    default: return 0;
+    case VFIO_UNMAP_ALL:
+      return 1;
+    case VFIO_UPDATE_VADDR:
+      return type1_ ? 1 : 0;
+    case VFIO_DMA_CC_IOMMU:
+      return type1_ && machine_.iommu().coherent ? 1 : 0;
+    default:
+      return 0;
   }
 }
 
@@ -48,9 +52,9 @@ Result<> Container::SetIommu(u64 type) {
   if (type != VFIO_TYPE1_IOMMU && type != VFIO_TYPE1v2_IOMMU)
     return Fail(EINVAL, fmt::format("{} is an extension, not a type", type));
   type1_ = std::make_shared<Type1>(machine_.iommu(), static_cast<unsigned>(type));
-  for (Group* group : groups_) {
+  for (const auto& [id, group] : groups_) {
     if (auto attached = Attach(*group); !attached) {
-      for (Group* undo : groups_) undo->iommu_group().Attach(nullptr);
+      for (const auto& [other, undo] : groups_) undo->iommu_group().Attach(nullptr);
       type1_.reset();
       return attached;
     }

@@ -1,7 +1,7 @@
 // /dev/vfio/vfio: a set of groups that share one IOMMU address space (drivers/vfio/container.c).
 #pragma once
+#include <map>
 #include <memory>
-#include <set>
 
 #include "machine/machine.hpp"
 #include "vfio/type1.hpp"
@@ -33,7 +33,7 @@ class Container {
   Result<> Attach(Group& group);
 
   Machine& machine_;
-  std::set<Group*> groups_;  // a set for membership; order is never used
+  std::map<unsigned, Group*> groups_;  // by id, so that they are attached in one order
   std::shared_ptr<Type1> type1_;
 };
 

@@ -43,7 +43,8 @@ int Irqs::Request::fd(u32 i) const {
 u32 Irqs::Count(u32 index) const {
   const ConfigSpace& config = slot_.config();
   switch (index) {
-    case VFIO_PCI_INTX_IRQ_INDEX: return config.Get(PCI_INTERRUPT_PIN, 1) != 0 ? 1 : 0;
+    case VFIO_PCI_INTX_IRQ_INDEX:
+      return config.Get(PCI_INTERRUPT_PIN, 1) != 0 ? 1 : 0;
     case VFIO_PCI_MSI_IRQ_INDEX:
       if (const u8 at = config.FindCapability(PCI_CAP_ID_MSI))
         return 1u << ((config.Get(at + PCI_MSI_FLAGS, 2) & PCI_MSI_FLAGS_QMASK) >> 1);
@@ -52,7 +53,8 @@ u32 Irqs::Count(u32 index) const {
       if (const u8 at = config.FindCapability(PCI_CAP_ID_MSIX))
         return (config.Get(at + PCI_MSIX_FLAGS, 2) & PCI_MSIX_FLAGS_QSIZE) + 1;
       return 0;
-    default: return 1;  // ERR and REQ
+    default:
+      return 1;  // ERR and REQ
   }
 }
 
@@ -80,7 +82,8 @@ Result<Irqs::Request> Irqs::CopyInRequest(const IoctlCall& call) const {
                                     set.start, set.count, set.flags));
   const u32 max = Count(set.index);
   if (set.start >= max || set.start + set.count > max)
-    return Fail(EINVAL, fmt::format("start {} + count {} of {} vectors", set.start, set.count, max));
+    return Fail(EINVAL,
+                fmt::format("start {} + count {} of {} vectors", set.start, set.count, max));
   const u32 type = set.flags & VFIO_IRQ_SET_DATA_TYPE_MASK;
   if (!std::has_single_bit(type))
     return Fail(EINVAL, fmt::format("data type {:#x} is not exactly one", type));
@@ -95,13 +98,12 @@ Result<Irqs::Request> Irqs::CopyInRequest(const IoctlCall& call) const {
   if (set.argsz - kHeader < set.count * each)
     return Fail(EINVAL, fmt::format("argsz {} is short of {} entries", set.argsz, set.count));
   request.data.resize(set.count * each);
-  if (!request.data.empty())
-    TRY(call.caller.memory().Read(call.pointer() + kHeader, request.data));
+  if (!request.data.empty()) TRY(call.caller.memory().Read(call.pointer() + kHeader, request.data));
   return request;
 }
 
 Reply Irqs::Set(const IoctlCall& call) {
-    const Request request = TRY(CopyInRequest(call));
+  const Request request = TRY(CopyInRequest(call));
   const u32 action = request.action;
   const bool trigger = action == VFIO_IRQ_SET_ACTION_TRIGGER;
   switch (request.index) {
@@ -143,7 +145,8 @@ Reply Irqs::SetSingleTrigger(std::optional<Eventfd>& trigger, const Request& req
       if (request.count == 0) return Fail(EINVAL, "count is 0");
       if (request.flag(0) && trigger) Signal(*trigger, "loop-back");
       return 0;
-    default: break;
+    default:
+      break;
   }
   if (request.count == 0) return Fail(EINVAL, "count is 0");
   const int fd = request.fd(0);

@@ -14,11 +14,11 @@ Vfio::Vfio(Machine& machine) : machine_(machine) {
 }
 
 void Vfio::AddNodes(Directory& dev_vfio) {
-  dev_vfio.Add("vfio", std::make_shared<DeviceNode>(
-                           0666, [this](CallContext&) -> Result<std::shared_ptr<OpenFile>> {
-                             return std::shared_ptr<OpenFile>(
-                                 std::make_shared<ContainerFile>(machine_));
-                           }));
+  dev_vfio.Add(
+      "vfio",
+      std::make_shared<DeviceNode>(0666, [this](CallContext&) -> Result<std::shared_ptr<OpenFile>> {
+        return std::shared_ptr<OpenFile>(std::make_shared<ContainerFile>(machine_));
+      }));
   for (auto& group : groups_)
     dev_vfio.Add(std::to_string(group->iommu_group().id()),
                  std::make_shared<DeviceNode>(

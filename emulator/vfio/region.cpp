@@ -28,8 +28,8 @@ DeviceFile::RegionFacts DeviceFile::BarFacts(unsigned bar, bool can_map) const {
   const PciIdentity& identity = slot.device().identity();
   const BarMapping mapping = slot.device().bar(bar)->spec.mapping;
   const bool shared = mapping == BarMapping::kMemory || mapping == BarMapping::kPoll;
-  const bool mappable = can_map && shared && !layout->io && layout->size >= kPageSize &&
-                        slot.shared_memory_fd() >= 0;
+  const bool mappable =
+      can_map && shared && !layout->io && layout->size >= kPageSize && slot.shared_memory_fd() >= 0;
   return {layout->size, kReadWrite | (mappable ? VFIO_REGION_INFO_FLAG_MMAP : 0u),
           identity.msix_vectors > 0 && identity.msix_bar == bar};
 }
@@ -92,8 +92,7 @@ Reply DeviceFile::Read(CallContext&, std::span<std::byte> to, u64 offset) {
   }
   while (!to.empty()) {
     const Step step = NextStep(region, at, to.size());
-    if (!step.hidden && !device_.Decodes(region))
-      return Fail(EIO, "memory is disabled in COMMAND");
+    if (!step.hidden && !device_.Decodes(region)) return Fail(EIO, "memory is disabled in COMMAND");
     if (step.hidden)
       std::ranges::fill(to.first(step.length), std::byte{0xff});
     else
@@ -116,8 +115,7 @@ Reply DeviceFile::Write(CallContext&, std::span<const std::byte> from, u64 offse
   }
   while (!from.empty()) {
     const Step step = NextStep(region, at, from.size());
-    if (!step.hidden && !device_.Decodes(region))
-      return Fail(EIO, "memory is disabled in COMMAND");
+    if (!step.hidden && !device_.Decodes(region)) return Fail(EIO, "memory is disabled in COMMAND");
     if (!step.hidden) device_.slot().WriteBar(region, at, from.first(step.length));
     from = from.subspan(step.length);
     at += step.length;

@@ -28,8 +28,8 @@ uapi::CapabilityChain InfoChain(const Iommu& iommu, u64 available,
                                 const std::vector<IovaRange>& allowed) {
   uapi::CapabilityChain chain;
   AddCap(chain, VFIO_IOMMU_TYPE1_INFO_CAP_MIGRATION,
-         vfio_iommu_type1_info_cap_migration{
-             .pgsize_bitmap = iommu.SmallestPage(), .max_dirty_bitmap_size = kMaxBitmapSize});
+         vfio_iommu_type1_info_cap_migration{.pgsize_bitmap = iommu.SmallestPage(),
+                                             .max_dirty_bitmap_size = kMaxBitmapSize});
   AddCap(chain, VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL,
          vfio_iommu_type1_info_dma_avail{.avail = static_cast<u32>(available)});
   vfio_iommu_type1_info_cap_iova_range header{};
@@ -157,7 +157,8 @@ Result<> Type1::CheckUnmap(const vfio_iommu_type1_dma_unmap& unmap) const {
     return {};
   }
   if (unmap.size == 0 || (unmap.size & mask))
-    return Fail(EINVAL, fmt::format("size {:#x} is 0 or no multiple of {:#x}", unmap.size, mask + 1));
+    return Fail(EINVAL,
+                fmt::format("size {:#x} is 0 or no multiple of {:#x}", unmap.size, mask + 1));
   if (!IovaRange::Of(unmap.iova, unmap.size))
     return Fail(EOVERFLOW, fmt::format("iova {:#x} + size {:#x} wraps", unmap.iova, unmap.size));
   return {};
@@ -285,13 +286,13 @@ Reply Type1::DirtyPages(const IoctlCall& call) {
   }
   constexpr std::size_t kHeader = sizeof(vfio_iommu_type1_dirty_bitmap);
   using Get = vfio_iommu_type1_dirty_bitmap_get;
-  if (dirty.argsz < kHeader + sizeof(Get)) return Fail(EINVAL, "argsz leaves no room for the range");
+  if (dirty.argsz < kHeader + sizeof(Get))
+    return Fail(EINVAL, "argsz leaves no room for the range");
   const auto get = TRY(call.caller.memory().Load<Get>(call.pointer() + kHeader));
   if (get.size == 0) return Fail(EINVAL, "size is 0");
   const auto range = IovaRange::Of(get.iova, get.size);
   if (!range) return Fail(EOVERFLOW, "the range wraps");
-  const auto bitmap =
-      TRY(CopyInBitmap(call, kHeader + offsetof(Get, bitmap), get.size));
+  const auto bitmap = TRY(CopyInBitmap(call, kHeader + offsetof(Get, bitmap), get.size));
   const u64 page = iommu_.SmallestPage();
   if (bitmap.pgsize != page || (get.iova | get.size) & (page - 1) || !dirty_tracking_)
     return Fail(EINVAL, "not in smallest pages, or dirty tracking is off");

@@ -13,14 +13,22 @@ constexpr u32 kAll = 0xffffffff;
 // Three have lengths of their own: MSI, VNDR, EXP.
 std::size_t FixedLength(u8 id) {
   switch (id) {
-    case PCI_CAP_ID_PM: return PCI_PM_SIZEOF;
-    case PCI_CAP_ID_AGP: return PCI_AGP_SIZEOF;
-    case PCI_CAP_ID_VPD: return PCI_CAP_VPD_SIZEOF;
-    case PCI_CAP_ID_HT: return 28;
-    case PCI_CAP_ID_MSIX: return PCI_CAP_MSIX_SIZEOF;
-    case PCI_CAP_ID_SATA: return 8;
-    case PCI_CAP_ID_AF: return PCI_CAP_AF_SIZEOF;
-    default: return 0;
+    case PCI_CAP_ID_PM:
+      return PCI_PM_SIZEOF;
+    case PCI_CAP_ID_AGP:
+      return PCI_AGP_SIZEOF;
+    case PCI_CAP_ID_VPD:
+      return PCI_CAP_VPD_SIZEOF;
+    case PCI_CAP_ID_HT:
+      return 28;
+    case PCI_CAP_ID_MSIX:
+      return PCI_CAP_MSIX_SIZEOF;
+    case PCI_CAP_ID_SATA:
+      return 8;
+    case PCI_CAP_ID_AF:
+      return PCI_CAP_AF_SIZEOF;
+    default:
+      return 0;
   }
 }
 
@@ -125,7 +133,8 @@ std::size_t VirtualConfig::BuildCapability(u8 id, u8 at) {
     }
   }
   if (id == PCI_CAP_ID_EXP) {
-    constexpr u32 kVirtual = PCI_EXP_DEVCTL_BCR_FLR | PCI_EXP_DEVCTL_PAYLOAD | PCI_EXP_DEVCTL_READRQ;
+    constexpr u32 kVirtual =
+        PCI_EXP_DEVCTL_BCR_FLR | PCI_EXP_DEVCTL_PAYLOAD | PCI_EXP_DEVCTL_READRQ;
     Permit(at + PCI_EXP_DEVCTL, 2, kVirtual, 0xffff & ~u32{PCI_EXP_DEVCTL_PHANTOM});
     if (length > PCI_EXP_DEVCTL2 + 1u)
       Permit(at + PCI_EXP_DEVCTL2, 2, 0, 0xffff & ~u32{PCI_EXP_DEVCTL2_ARI});
@@ -172,10 +181,14 @@ u32 VirtualConfig::ReadPiece(std::size_t at, unsigned width) {
 
 void VirtualConfig::WritePiece(std::size_t at, unsigned width, u32 value) {
   switch (owners_[at]) {
-    case Owner::kHeader: return WriteHeader(at, width, value);
-    case Owner::kMsi: return WriteMsi(at, width, value);
-    case Owner::kExpress: return WriteExpress(at, width, value);
-    default: return WriteDefault(at, width, value);
+    case Owner::kHeader:
+      return WriteHeader(at, width, value);
+    case Owner::kMsi:
+      return WriteMsi(at, width, value);
+    case Owner::kExpress:
+      return WriteExpress(at, width, value);
+    default:
+      return WriteDefault(at, width, value);
   }
 }
 
@@ -246,9 +259,7 @@ void VirtualConfig::SizeBars() {
   bars_written_ = false;
 }
 
-bool VirtualConfig::memory_enabled() const {
-  return Virtual(PCI_COMMAND, 2) & PCI_COMMAND_MEMORY;
-}
+bool VirtualConfig::memory_enabled() const { return Virtual(PCI_COMMAND, 2) & PCI_COMMAND_MEMORY; }
 
 bool VirtualConfig::intx_disabled() const {
   return Virtual(PCI_COMMAND, 2) & PCI_COMMAND_INTX_DISABLE;

@@ -31,9 +31,10 @@ class Later final : public PendingCall {
   Later(Clock& clock, std::optional<Time> delay) : clock_(clock), delay_(delay) {}
   ~Later() override { Later::Cancel(); }
   void OnDone(std::function<void(Completion)> done) override {
-    if (delay_) timer_ = clock_.After(*delay_, [done] {
-      done({3L, nullptr, {std::byte{'y'}, std::byte{'e'}, std::byte{'s'}}});
-    });
+    if (delay_)
+      timer_ = clock_.After(*delay_, [done] {
+        done({3L, nullptr, {std::byte{'y'}, std::byte{'e'}, std::byte{'s'}}});
+      });
   }
   void Cancel() override {
     cancelled = true;
@@ -57,7 +58,8 @@ class LaterFile final : public OpenFile {
         std::make_shared<Later>(clock_, offset == 0 ? std::optional<Time>(20ms) : std::nullopt));
   }
   Reply Ioctl(CallContext& caller, u32 command, u64 argument) override {
-    if (command == kWait) return std::shared_ptr<PendingCall>(std::make_shared<Later>(clock_, 20ms));
+    if (command == kWait)
+      return std::shared_ptr<PendingCall>(std::make_shared<Later>(clock_, 20ms));
     const auto file = TRY(caller.ImportOpenFile(static_cast<int>(argument)));
     return file.get() == this ? 1L : 0L;
   }
@@ -76,11 +78,11 @@ class Mounted {
  public:
   Mounted() : machine(environment, trace, Iommu{}), door(machine), loop(turn, machine, door) {
     environment.set_loop(loop);
-    root->Add("later", std::make_shared<DeviceNode>(
-                           0600, [this](CallContext&) -> Result<std::shared_ptr<OpenFile>> {
-                             return std::shared_ptr<OpenFile>(
-                                 std::make_shared<LaterFile>(machine.clock()));
-                           }));
+    root->Add("later",
+              std::make_shared<DeviceNode>(
+                  0600, [this](CallContext&) -> Result<std::shared_ptr<OpenFile>> {
+                    return std::shared_ptr<OpenFile>(std::make_shared<LaterFile>(machine.clock()));
+                  }));
     root->Add("text", std::make_shared<TextFile>([] { return std::string("words\n"); }));
     auto mounted = FuseServer::Mount(loop, root, directory, {});
     REQUIRE(mounted);

@@ -171,7 +171,8 @@ TEST_CASE("the next open sees a device that was reset and a fresh config space",
 TEST_CASE("the first open finds memory decoding on and bus mastering off", "[lifetime]") {
   Bench bench({{kFirst, &kPlenty, 1}});
   const int device = bench.OpenAll().device;
-  CHECK(bench.Load<u16>(device, kCommand) == (PCI_COMMAND_MEMORY | PCI_COMMAND_IO | PCI_COMMAND_SERR));
+  CHECK(bench.Load<u16>(device, kCommand) ==
+        (PCI_COMMAND_MEMORY | PCI_COMMAND_IO | PCI_COMMAND_SERR));
 }
 
 TEST_CASE("closing a device takes its timers, its INTx and its eventfds", "[lifetime]") {

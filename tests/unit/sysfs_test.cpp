@@ -313,8 +313,8 @@ TEST_CASE_METHOD(Sysfs, "The config file is the hardware's config space as it is
   const u16 command = 0xffff;
   CHECK(WriteAt(*config, PCI_COMMAND, command) == 2);
   const u32 stored = machine.device({0, 1, 0, 0})->config().Get(PCI_COMMAND, 2);
-  CHECK(stored == (PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER  |
-                   PCI_COMMAND_SERR | PCI_COMMAND_INTX_DISABLE));
+  CHECK(stored == (PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER | PCI_COMMAND_SERR |
+                   PCI_COMMAND_INTX_DISABLE));
   u16 now = 0;
   CHECK(ReadAt(*config, PCI_COMMAND, now) == 2);
   CHECK(now == stored);

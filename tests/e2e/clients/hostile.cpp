@@ -126,9 +126,17 @@ static void Pointers() {
   *reinterpret_cast<uint32_t*>(read_only) = 64;  // argsz
   Require(mprotect(read_only, kPage, PROT_READ) == 0, "mprotect");
   const uintptr_t end = reinterpret_cast<uintptr_t>(border) + kPage;
-  std::vector<uintptr_t> bad{0, 1, 7, 0xdead0000, 0x7fffffffe000, 0x7ffffffff000,
-                             0x800000000000, 0xffff888000000000, ~uintptr_t{0},
-                             ~uintptr_t{0} - 3, reinterpret_cast<uintptr_t>(read_only)};
+  std::vector<uintptr_t> bad{0,
+                             1,
+                             7,
+                             0xdead0000,
+                             0x7fffffffe000,
+                             0x7ffffffff000,
+                             0x800000000000,
+                             0xffff888000000000,
+                             ~uintptr_t{0},
+                             ~uintptr_t{0} - 3,
+                             reinterpret_cast<uintptr_t>(read_only)};
   for (uintptr_t inside : {1, 2, 3, 4, 5, 7, 8, 12, 15, 16, 20, 23, 24, 32, 40})
     bad.push_back(end - inside);
   // An argsz beyond the border in front of it.
@@ -167,9 +175,24 @@ static void Fuzz(unsigned long rounds) {
   std::mt19937_64 random(20240229);
   const auto pick = [&](uint64_t below) { return random() % below; };
   auto* memory = MapMemory(64 * kPage);
-  const uint64_t interesting[] = {0, 1, 4, 8, 16, 24, 32, 64, 4095, 4096, 0x100000, 0x7fffffff,
-                                  0x80000000, 0xffffffff, 0x7fffffffffffffff, 0xfffffffffffff000,
-                                  0xffffffffffffffff, reinterpret_cast<uintptr_t>(memory)};
+  const uint64_t interesting[] = {0,
+                                  1,
+                                  4,
+                                  8,
+                                  16,
+                                  24,
+                                  32,
+                                  64,
+                                  4095,
+                                  4096,
+                                  0x100000,
+                                  0x7fffffff,
+                                  0x80000000,
+                                  0xffffffff,
+                                  0x7fffffffffffffff,
+                                  0xfffffffffffff000,
+                                  0xffffffffffffffff,
+                                  reinterpret_cast<uintptr_t>(memory)};
   for (unsigned long i = 0; i < rounds; i++) {
     auto* words = reinterpret_cast<uint32_t*>(memory);
     for (int w = 0; w < 32; w++)

@@ -102,9 +102,9 @@ int main(int argc, char** argv) {
   Require(pread(test.fd, &seen, 4, static_cast<off_t>(bar2.offset)) == 4, "pread of BAR2");
   Expect(seen == value, "pread sees pwrite");
 
-  for (uint32_t index : {VFIO_PCI_BAR0_REGION_INDEX, VFIO_PCI_BAR1_REGION_INDEX,
-                         VFIO_PCI_BAR3_REGION_INDEX, VFIO_PCI_ROM_REGION_INDEX,
-                         VFIO_PCI_CONFIG_REGION_INDEX, VFIO_PCI_VGA_REGION_INDEX})
+  for (uint32_t index :
+       {VFIO_PCI_BAR0_REGION_INDEX, VFIO_PCI_BAR1_REGION_INDEX, VFIO_PCI_BAR3_REGION_INDEX,
+        VFIO_PCI_ROM_REGION_INDEX, VFIO_PCI_CONFIG_REGION_INDEX, VFIO_PCI_VGA_REGION_INDEX})
     Expect(CannotMap(test.fd, uint64_t{index} << 40, kPage, MAP_SHARED),
            "mmap of region " + std::to_string(index) + " is EINVAL");
   Expect(CannotMap(test.fd, uint64_t{100} << 40, kPage, MAP_SHARED),

@@ -67,6 +67,11 @@ struct Inspection {
 
 }  // namespace
 
+int Complain(const Error& error, int status) {
+  fmt::print(stderr, "vfiolab: {}\n", error.reason);
+  return status;
+}
+
 std::optional<topology::TopologySpec> LoadOrComplain(const std::string& path) {
   auto spec = topology::LoadFile(path, fake_devices::Models());
   if (spec) return *std::move(spec);

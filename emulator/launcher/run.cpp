@@ -14,11 +14,6 @@
 namespace vfiolab::launcher {
 namespace {
 
-int Complain(const Error& error, int status = kCannotStart) {
-  fmt::print(stderr, "vfiolab: {}\n", error.reason);
-  return status;
-}
-
 int StatusOf(const Error& error) {
   if (!error.reason.starts_with("cannot run ")) return kCannotStart;
   return error.code == ENOENT ? 127 : 126;

@@ -14,11 +14,6 @@
 namespace vfiolab::launcher {
 namespace {
 
-int Complain(const Error& error) {
-  fmt::print(stderr, "vfiolab: {}\n", error.reason);
-  return kCannotStart;
-}
-
 void WaitForSignal(const sigset_t& signals) {
   int signal = 0;
   ::sigwait(&signals, &signal);

@@ -146,7 +146,7 @@ void DeviceSlot::GuestError(std::string_view what) {
 
 std::span<std::byte> DeviceSlot::AllocateBarMemory(unsigned bar, u64 size) {
   if (!memory_) memory_ = machine_.environment().CreateDeviceMemory(bdf_.ToString());
-  return memory_->Allocate(BarFileOffset(bar), size);
+  return memory_->Allocate(u64{bar} << kRegionShift, size);
 }
 
 }  // namespace vfiolab

@@ -16,8 +16,10 @@ namespace vfiolab {
 class IommuGroup;
 class Machine;
 
-// BAR n of a device begins here in the device's shared memory, as in VFIO's file offsets.
-constexpr u64 BarFileOffset(unsigned bar) { return u64{bar} << 40; }
+// Region n of a device begins at n << kRegionShift, in its file offsets (vfio_pci_core.h
+// VFIO_PCI_OFFSET_SHIFT) and so in its shared memory.
+inline constexpr unsigned kRegionShift = 40;
+inline constexpr u64 kRegionOffsetMask = (u64{1} << kRegionShift) - 1;
 
 // Whoever has taken the interrupts of a function.
 class InterruptSink {

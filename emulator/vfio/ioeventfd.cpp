@@ -11,8 +11,6 @@ using uapi::IoctlCall;
 namespace {
 
 constexpr std::size_t kMostIoeventfds = 1000;  // VFIO_PCI_IOEVENTFD_MAX
-constexpr unsigned kRegionShift = 40;
-constexpr u64 kOffsetMask = (u64{1} << kRegionShift) - 1;
 
 }  // namespace
 
@@ -35,7 +33,7 @@ Reply DeviceFile::SetIoeventfd(const IoctlCall& call) {
   if (request.flags != width || !std::has_single_bit(width) || request.fd < -1)
     return Fail(EINVAL, fmt::format("flags {:#x}, descriptor {}", request.flags, request.fd));
   const u64 region = request.offset >> kRegionShift;
-  const Device::BarWrite write{static_cast<unsigned>(region), request.offset & kOffsetMask,
+  const Device::BarWrite write{static_cast<unsigned>(region), request.offset & kRegionOffsetMask,
                                request.data, width};
   if (region > VFIO_PCI_BAR5_REGION_INDEX)
     return Fail(EINVAL, fmt::format("region {} is no BAR", region));

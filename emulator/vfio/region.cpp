@@ -13,8 +13,6 @@ using uapi::IoctlCall;
 
 namespace {
 
-constexpr unsigned kRegionShift = 40;
-constexpr u64 kOffsetMask = (u64{1} << kRegionShift) - 1;
 constexpr u32 kReadWrite = VFIO_REGION_INFO_FLAG_READ | VFIO_REGION_INFO_FLAG_WRITE;
 
 constexpr bool IsBar(u32 region) { return region <= VFIO_PCI_BAR5_REGION_INDEX; }
@@ -83,7 +81,7 @@ DeviceFile::Step DeviceFile::NextStep(unsigned bar, u64 at, std::size_t left) co
 Reply DeviceFile::Read(CallContext&, std::span<std::byte> to, u64 offset) {
   if (to.empty()) return 0;
   const u32 region = static_cast<u32>(offset >> kRegionShift);
-  u64 at = offset & kOffsetMask;
+  u64 at = offset & kRegionOffsetMask;
   to = to.first(TRY(CheckAccess(region, at, to.size())));
   const long moved = static_cast<long>(to.size());
   if (!IsBar(region)) {
@@ -106,7 +104,7 @@ Reply DeviceFile::Read(CallContext&, std::span<std::byte> to, u64 offset) {
 Reply DeviceFile::Write(CallContext&, std::span<const std::byte> from, u64 offset) {
   if (from.empty()) return 0;
   const u32 region = static_cast<u32>(offset >> kRegionShift);
-  u64 at = offset & kOffsetMask;
+  u64 at = offset & kRegionOffsetMask;
   from = from.first(TRY(CheckAccess(region, at, from.size())));
   const long moved = static_cast<long>(from.size());
   if (!IsBar(region)) {
@@ -125,7 +123,7 @@ Reply DeviceFile::Write(CallContext&, std::span<const std::byte> from, u64 offse
 
 Result<> DeviceFile::Mmap(CallContext& caller, const MmapRequest& request) {
   const u64 region = request.offset >> kRegionShift;
-  const u64 at = request.offset & kOffsetMask;
+  const u64 at = request.offset & kRegionOffsetMask;
   if (!request.shared) return Fail(EINVAL, "regions are mapped MAP_SHARED or not at all");
   if (region > VFIO_PCI_BAR5_REGION_INDEX)
     return Fail(EINVAL, fmt::format("region {} cannot be mapped", region));

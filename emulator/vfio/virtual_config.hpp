@@ -36,7 +36,7 @@ class VirtualConfig {
 
  private:
   // Who owns a byte.
-  enum class Owner : u8 { kHeader, kGap, kPower, kMsi, kMsix, kExpress, kOther };
+  enum class Owner : u8 { kHeader, kGap, kMsi, kMsix, kExpress, kOther };
 
   void BuildHeader();
   void BuildCapabilities();

@@ -65,7 +65,8 @@ Reply Irqs::GetInfo(const IoctlCall& call) const {
   info.flags = VFIO_IRQ_INFO_EVENTFD;
   if (info.index == VFIO_PCI_INTX_IRQ_INDEX)
     info.flags |= VFIO_IRQ_INFO_MASKABLE | VFIO_IRQ_INFO_AUTOMASKED;
-  else if (info.index != VFIO_PCI_MSIX_IRQ_INDEX)  // vectors of MSI-X can be added while enabled
+  else if (info.index != VFIO_PCI_MSIX_IRQ_INDEX || Count(info.index) == 0)
+    // Vectors of MSI-X can be added while it is enabled, if there is MSI-X.
     info.flags |= VFIO_IRQ_INFO_NORESIZE;
   info.count = Count(info.index);
   TRY(CopyOut(call, info));

@@ -51,6 +51,7 @@ TEST_CASE("IRQ infos of types that a function lacks succeed with count 0", "[irq
   CHECK(bench.Info(kIntx).count == 0);
   CHECK(bench.Info(kMsi).count == 0);
   CHECK(bench.Info(kMsix).count == 0);
+  CHECK(bench.Info(kMsix).flags == 9);
 }
 
 TEST_CASE("GET_IRQ_INFO with argsz 15 or index 5 is EINVAL, unreadable EFAULT", "[irqs]") {

@@ -107,7 +107,11 @@ void FuseServer::WaitForRequest() {
 void FuseServer::OnReadable() {
   // Waits again first: this thread may be lost to the request that it now takes up.
   WaitForRequest();
-  if (TakeRequest() || !fuse_session_exited(session_)) return;
+  if (TakeRequest()) {
+    if (spin_) SpinForRequests();
+    return;
+  }
+  if (!fuse_session_exited(session_)) return;
   boost::system::error_code ignored;
   descriptor_->cancel(ignored);
   if (on_unmounted_) on_unmounted_();
@@ -119,6 +123,16 @@ bool FuseServer::TakeRequest() {
   if (size <= 0) return false;
   fuse_session_process_buf(session_, &buffer);
   return true;
+}
+
+// The next request of a client on another CPU comes sooner than this thread could be woken.
+void FuseServer::SpinForRequests() {
+  constexpr std::chrono::microseconds kPatience{50}, kMost{500};  // then timers and others, too
+  const auto start = std::chrono::steady_clock::now();
+  auto last = start;
+  for (auto now = start; now - last < kPatience && now - start < kMost && !Turn::lost();
+       now = std::chrono::steady_clock::now())
+    if (TakeRequest()) last = std::chrono::steady_clock::now();
 }
 
 void FuseServer::Drain() {
@@ -138,7 +152,15 @@ void FuseServer::FollowClient(pid_t tid) {
   for (int field = 2; at != nullptr && field < 39; ++field) at = std::strchr(at + 1, ' ');
   if (at == nullptr) return;
   const int cpu = std::atoi(at);
+  spin_ = false;
   if (cpu == ::sched_getcpu()) return;
+  cpu_set_t allowed;
+  CPU_ZERO(&allowed);
+  if (::sched_getaffinity(tid, sizeof allowed, &allowed) != 0) return;
+  if (CPU_COUNT(&allowed) > 1) {
+    spin_ = true;  // it would be moved away again as soon as this thread came near
+    return;
+  }
   cpu_set_t only;
   CPU_ZERO(&only);
   CPU_SET(static_cast<std::size_t>(cpu), &only);

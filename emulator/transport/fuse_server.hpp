@@ -62,9 +62,10 @@ class FuseServer final : public OpenFileFinder {
   // False when nothing was waiting.
   bool TakeRequest();
 
-  // Keeps this thread on the CPU of the client that calls: a wake-up across CPUs costs several
-  // times what the call does.
+  // A wake-up across CPUs costs several times what the call does: this thread moves to the CPU of a
+  // client that is bound to it, and for one that is free waits awake a little.
   void FollowClient(pid_t tid);
+  void SpinForRequests();
   ssize_t WriteReply(iovec* iov, int count);
   ssize_t ReadRequest(void* buffer, std::size_t size);
   void ProbePassthrough();
@@ -109,6 +110,7 @@ class FuseServer final : public OpenFileFinder {
   std::unordered_map<u64, std::shared_ptr<OpenFile>> open_files_;  // by the kernel's file handle
   u64 last_handle_ = 0;
   u64 calls_ = 0;
+  bool spin_ = false;
   std::map<fuse_req_t, std::function<void()>> waiting_;  // deferred calls: how to interrupt them
   std::function<void()> on_unmounted_;
 };

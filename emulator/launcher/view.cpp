@@ -147,8 +147,12 @@ Result<> EnterPrivateNamespace() {
     TRY(WriteFile("/proc/self/uid_map", fmt::format("{0} {0} 1", uid)));
     TRY(WriteFile("/proc/self/gid_map", fmt::format("{0} {0} 1", gid)));
   }
-  if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
+  if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
+    if (errno == EINVAL)
+      return Fail(EINVAL, "/ is not a mount point, as in a plain chroot: mount --rbind the new root "
+                          "on itself before chroot");
     return FailErrno("make / private");
+  }
   return {};
 }
 

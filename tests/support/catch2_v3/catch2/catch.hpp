@@ -2,4 +2,14 @@
 #pragma once
 #include <catch2/catch_all.hpp>
 
+namespace Catch {
+
+using Matchers::Equals;
+
+inline Matchers::StringContainsMatcher Contains(const std::string& text) {
+  return Matchers::ContainsSubstring(text);
+}
+
+}  // namespace Catch
+
 using Catch::Approx;

@@ -1,0 +1,182 @@
+// Operations on descriptors, but for ioctls.
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+
+#include "client.hpp"
+
+namespace player {
+namespace {
+
+constexpr std::chrono::seconds kPatience{2};
+constexpr std::uint64_t kConfigRegion = 7;
+
+// QEMU's edu device.
+constexpr std::uint64_t kEduSource = 0x80, kEduTarget = 0x88, kEduCount = 0x90, kEduCommand = 0x98;
+constexpr std::uint64_t kEduBuffer = 0x40000, kEduBufferSize = 4096;
+constexpr std::uint64_t kEduStart = 1, kEduToMemory = 2;
+
+bool PollRegister(int fd, std::uint64_t offset, std::uint32_t mask, std::uint32_t value) {
+  const auto end = std::chrono::steady_clock::now() + kPatience;
+  while (std::chrono::steady_clock::now() < end) {
+    std::uint32_t now = 0;
+    if (pread(fd, &now, sizeof now, static_cast<off_t>(offset)) == sizeof now &&
+        (now & mask) == value)
+      return true;
+    usleep(1000);
+  }
+  return false;
+}
+
+std::string Number(std::uint64_t value) {
+  char text[24];
+  std::snprintf(text, sizeof text, "0x%lx", value);
+  return text;
+}
+
+}  // namespace
+
+std::string Client::RunOnFile(const Line& line) {
+  const std::string& operation = line.operation;
+  if (operation == "open") return Open(line);
+  if (operation == "ioctl") return Ioctl(line);
+  if (operation == "pread" || operation == "pwrite" || operation == "read" || operation == "write")
+    return Transfer(line);
+  if (operation == "eventfd" || operation == "take" || operation == "wait" || operation == "signal")
+    return Eventfd(line);
+  if (operation == "dma") return Dma(line);
+  if (operation == "until") return Until(line);
+  const int fd = File(Word(line, 0));
+  if (operation == "close") return close(fd) == 0 ? "0" : ErrnoName(errno);
+  if (operation == "dup") {
+    const int copy = dup(fd);
+    if (copy < 0) return ErrnoName(errno);
+    Keep(line.name, copy, DeviceOf(Word(line, 0)));
+    return "fd";
+  }
+  if (operation != "lseek") throw Nonsense{};
+  const std::string& whence = Word(line, 2);
+  const int from = whence == "set" ? SEEK_SET : whence == "cur" ? SEEK_CUR : SEEK_END;
+  const off_t at = lseek(fd, static_cast<off_t>(this->Number(Word(line, 1))), from);
+  return at < 0 ? ErrnoName(errno) : std::to_string(at);
+}
+
+std::string Client::Open(const Line& line) {
+  int flags = O_RDWR;
+  for (std::size_t i = 1; i < line.arguments.size(); ++i) {
+    const std::string& word = line.arguments[i];
+    if (word == "ro")
+      flags = (flags & ~O_ACCMODE) | O_RDONLY;
+    else if (word == "wo")
+      flags = (flags & ~O_ACCMODE) | O_WRONLY;
+    else if (word == "cloexec")
+      flags |= O_CLOEXEC;
+    else if (word != "rw")
+      throw Nonsense{};
+  }
+  const int fd = open(machine_.Substitute(Word(line, 0)).c_str(), flags);
+  if (fd < 0) return ErrnoName(errno);
+  Keep(line.name, fd, nullptr);
+  return "fd";
+}
+
+// pread F OFFSET SIZE, pwrite F OFFSET BYTES, read F SIZE, write F BYTES; at=ADDRESS
+std::string Client::Transfer(const Line& line) {
+  const bool positioned = line.operation[0] == 'p', writes = line.operation.ends_with("write");
+  const int fd = File(Word(line, 0));
+  const std::uint64_t offset = positioned ? Number(Word(line, 1)) : 0;
+  const std::string& what = Word(line, positioned ? 2 : 1);
+  std::vector<unsigned char> bytes;
+  if (writes)
+    bytes = Bytes(what);
+  else
+    bytes.resize(what.starts_with('u') ? Number(what.substr(1)) / 8 : Number(what));
+  if (bytes.size() > Arena::kSize) throw Nonsense{};
+  unsigned char* buffer = arena_.Place(bytes.size());
+  bool elsewhere = false;
+  if (const auto at = ValueOf(line.arguments.back(), "at")) {
+    buffer = reinterpret_cast<unsigned char*>(Number(*at));
+    elsewhere = true;
+  } else if (!bytes.empty()) {
+    std::memcpy(buffer, bytes.data(), bytes.size());
+  }
+  const auto place = static_cast<off_t>(offset);
+  const ssize_t count =
+      writes
+          ? (positioned ? pwrite(fd, buffer, bytes.size(), place) : write(fd, buffer, bytes.size()))
+          : (positioned ? pread(fd, buffer, bytes.size(), place) : read(fd, buffer, bytes.size()));
+  if (count < 0) return ErrnoName(errno);
+  if (writes || elsewhere || count == 0) return std::to_string(count);
+  return std::to_string(count) + " " + Show(line, offset, buffer, static_cast<std::size_t>(count));
+}
+
+std::string Client::Show(const Line& line, std::uint64_t offset, const unsigned char* bytes,
+                         std::size_t count) const {
+  const bool config = offset >> 40 == kConfigRegion && line.operation == "pread";
+  const std::string text = config ? Machine::ConfigText(DeviceOf(line.arguments[0]),
+                                                        offset & ((1ull << 40) - 1), bytes, count)
+                                  : Hex(bytes, count);
+  if (!line.arguments.back().starts_with('u') || count > 8 || text.size() != 2 * count ||
+      text.find_first_of(".{") != text.npos)
+    return text;
+  std::uint64_t value = 0;
+  std::memcpy(&value, bytes, count);
+  return player::Number(value);
+}
+
+std::string Client::Eventfd(const Line& line) {
+  if (line.operation == "eventfd") {
+    const auto count = line.arguments.empty() ? 0 : Number(line.arguments[0]);
+    Keep(line.name, eventfd(static_cast<unsigned>(count), EFD_NONBLOCK | EFD_CLOEXEC), nullptr);
+    return "fd";
+  }
+  const int fd = File(Word(line, 0));
+  if (line.operation == "signal") {
+    const std::uint64_t count = Number(Word(line, 1));
+    return write(fd, &count, sizeof count) == sizeof count ? "0" : ErrnoName(errno);
+  }
+  if (line.operation == "wait") {
+    pollfd ready{fd, POLLIN, 0};
+    if (poll(&ready, 1, std::chrono::milliseconds(kPatience).count()) == 0) return "timeout";
+  }
+  std::uint64_t count = 0;
+  return read(fd, &count, sizeof count) == sizeof count ? std::to_string(count) : ErrnoName(errno);
+}
+
+// dma F in|out IOVA SIZE AT
+std::string Client::Dma(const Line& line) {
+  const int fd = File(Word(line, 0));
+  const bool out = Word(line, 1) == "out";
+  const std::uint64_t iova = Number(Word(line, 2)), size = Number(Word(line, 3)),
+                      at = Number(Word(line, 4));
+  if (!out && Word(line, 1) != "in") throw Nonsense{};
+  // The real device stops its emulator when it is asked for more than it has.
+  if (size > kEduBufferSize || at > kEduBufferSize - size) throw Nonsense{};
+  const std::uint64_t ours = kEduBuffer + at;
+  const std::pair<std::uint64_t, std::uint64_t> writes[] = {
+      {kEduSource, out ? ours : iova},
+      {kEduTarget, out ? iova : ours},
+      {kEduCount, size},
+      {kEduCommand, kEduStart | (out ? kEduToMemory : 0)}};
+  for (const auto& [offset, value] : writes)
+    if (pwrite(fd, &value, sizeof value, static_cast<off_t>(offset)) != sizeof value)
+      return ErrnoName(errno);
+  return PollRegister(fd, kEduCommand, kEduStart, 0) ? "done" : "timeout";
+}
+
+// until F OFFSET u32 MASK VALUE
+std::string Client::Until(const Line& line) {
+  const int fd = File(Word(line, 0));
+  if (Word(line, 2) != "u32") throw Nonsense{};
+  return PollRegister(fd, Number(Word(line, 1)), static_cast<std::uint32_t>(Number(Word(line, 3))),
+                      static_cast<std::uint32_t>(Number(Word(line, 4))))
+             ? "ok"
+             : "timeout";
+}
+
+}  // namespace player

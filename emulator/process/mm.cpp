@@ -72,7 +72,6 @@ Result<std::shared_ptr<Mm>> Mm::Open(Turn& turn, pid_t tid, pid_t process) {
   if (!mm->maps_ || mm->mark_.address == 0 ||
       !ReadRemote(tid, mm->mark_.address, mm->mark_.bytes, sizeof mm->mark_.bytes))
     return Fail(ESRCH, fmt::format("the image of thread {} is gone", tid));
-  mm->may_lock_all_ = MayLockAll(process);
   return mm;
 }
 
@@ -148,8 +147,10 @@ Result<> Mm::CheckPinnable(ClientAddress start, u64 length, Permissions wanted) 
 
 Result<> Mm::ChargeLocked(u64 pages) {
   rlimit limit{};
-  if (!may_lock_all_ && ::prlimit(process_, RLIMIT_MEMLOCK, nullptr, &limit) == 0 &&
-      limit.rlim_cur != RLIM_INFINITY && locked_pages_ + pages > limit.rlim_cur / kPageSize)
+  // The capability is looked up last: clients may give it up, and few ever come to their limit.
+  if (::prlimit(process_, RLIMIT_MEMLOCK, nullptr, &limit) == 0 &&
+      limit.rlim_cur != RLIM_INFINITY && locked_pages_ + pages > limit.rlim_cur / kPageSize &&
+      !MayLockAll(process_))
     return Fail(ENOMEM, fmt::format("{} pages more than RLIMIT_MEMLOCK allows ({} of {} in use)",
                                     pages, locked_pages_, limit.rlim_cur / kPageSize));
   locked_pages_ += pages;

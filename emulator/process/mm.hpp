@@ -54,7 +54,6 @@ class Mm final : public AddressSpace {
   UniqueFd mem_;
   UniqueFd maps_;
   ImageMark mark_;
-  bool may_lock_all_ = false;  // CAP_IPC_LOCK, so that nothing is counted
   u64 locked_pages_ = 0;
   std::vector<std::shared_ptr<Window>> windows_;
   u64 not_shared_first_ = 1, not_shared_last_ = 0;  // the last range found to be private

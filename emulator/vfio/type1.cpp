@@ -17,21 +17,28 @@ constexpr u64 kMaxBitmapSize = 256_MiB;
 // Where a process's memory ends (TASK_SIZE_MAX of x86-64).
 constexpr u64 kUserEnd = (u64{1} << 47) - kPageSize;
 
-template <class T>
-void AddCap(uapi::CapabilityChain& chain, u16 id, T cap) {
+// `fill` sets the fields of a T; the padding between them is zero, too: clients see it.
+template <class T, class F>
+void AddCap(uapi::CapabilityChain& chain, u16 id, F fill) {
+  T cap;
+  std::memset(&cap, 0, sizeof cap);
   cap.header.id = id;
   cap.header.version = 1;
+  fill(cap);
   chain.Add(BytesOf(cap));
 }
 
 uapi::CapabilityChain InfoChain(const Iommu& iommu, u64 available,
                                 const std::vector<IovaRange>& allowed) {
   uapi::CapabilityChain chain;
-  AddCap(chain, VFIO_IOMMU_TYPE1_INFO_CAP_MIGRATION,
-         vfio_iommu_type1_info_cap_migration{.pgsize_bitmap = iommu.SmallestPage(),
-                                             .max_dirty_bitmap_size = kMaxBitmapSize});
-  AddCap(chain, VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL,
-         vfio_iommu_type1_info_dma_avail{.avail = static_cast<u32>(available)});
+  AddCap<vfio_iommu_type1_info_cap_migration>(
+      chain, VFIO_IOMMU_TYPE1_INFO_CAP_MIGRATION, [&](auto& cap) {
+        cap.pgsize_bitmap = iommu.SmallestPage();
+        cap.max_dirty_bitmap_size = kMaxBitmapSize;
+      });
+  AddCap<vfio_iommu_type1_info_dma_avail>(
+      chain, VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL,
+      [&](auto& cap) { cap.avail = static_cast<u32>(available); });
   vfio_iommu_type1_info_cap_iova_range header{};
   header.header = {VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE, 1, 0};
   header.nr_iovas = static_cast<u32>(allowed.size());

@@ -1,0 +1,129 @@
+#!/usr/bin/env python3
+"""Plays random traces on a real kernel and on vfiolab and compares what they say.
+
+usage: fuzz.py [options] SEED COUNT
+
+Seeds SEED to SEED+COUNT-1 are played. Ends with 1 when there are differences that
+tests/golden/wrong does not name.
+"""
+import argparse
+import os
+import pathlib
+import sys
+from collections import Counter
+
+import compare
+from generate import generate
+from shrink import shrink
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+WRONG = ROOT / "tests/golden/wrong"
+BATCH = 40          # traces in a boot
+
+
+class Sides:
+    """The real kernel and vfiolab: play(traces by name) gives results by name, for both."""
+
+    def __init__(self, args):
+        self.args = args
+
+    def kernel(self, traces):
+        import guest
+        return guest.play(self.args.kernel, self.args.player, self.args.machine, traces)
+
+    def vfiolab(self, traces):
+        import emulated
+        return emulated.play(self.args.vfiolab, self.args.player, self.args.machine, traces)
+
+    def play(self, traces):
+        return self.kernel(traces), self.vfiolab(traces)
+
+
+class Campaign:
+    """What was compared and found. `known` are kinds of differences that are not looked at."""
+
+    def __init__(self, sides, known=(), say=print):
+        self.sides, self.known, self.say = sides, set(known), say
+        self.found = {}             # kind: (seed, difference, smallest trace)
+        self.counted = Counter()    # kind: how many traces begin to differ so
+        self.outcomes = Counter()
+        self.compared = 0
+
+    def run(self, first, count, operations, small=True):
+        for start in range(first, first + count, BATCH):
+            seeds = range(start, min(start + BATCH, first + count))
+            traces = {f"{seed:08}": generate(seed, operations) for seed in seeds}
+            self.batch(traces, small)
+
+    def batch(self, traces, small):
+        ours, theirs = self.sides.play(traces)
+        self.outcomes += compare.histogram(ours.values())
+        for name, trace in traces.items():
+            if name not in ours or name not in theirs:
+                self.say(f"seed {int(name)}: no results of {'vfiolab' if name in ours else 'kernel'}")
+                continue
+            self.compared += len(compare.operations(ours[name]))
+            self.look(int(name), trace, ours[name], theirs[name], small)
+
+    def look(self, seed, trace, ours, theirs, small):
+        """Takes down all first differences of the trace, of which only new kinds are shrunk."""
+        difference = compare.first_difference(ours, theirs, self.known)
+        if difference is None:
+            return
+        self.counted[difference.kind] += 1
+        if difference.kind in self.found:
+            return
+        self.found[difference.kind] = (seed, difference, trace)
+        if small:
+            smallest = shrink(trace, lambda texts: self.differ(texts, difference.kind))
+            self.found[difference.kind] = (seed, difference, smallest)
+        self.say(f"seed {seed}: {difference.operation}\n  kernel:  {difference.ours}\n"
+                 f"  vfiolab: {difference.theirs}")
+
+    def differ(self, texts, kind):
+        """Whether each trace still differs in this kind first."""
+        traces = {f"{at:06}": text for at, text in enumerate(texts)}
+        ours, theirs = self.sides.play(traces)
+        answers = []
+        for name in traces:
+            first = compare.first_difference(ours.get(name, ""), theirs.get(name, ""), self.known)
+            answers.append(first is not None and first.kind == kind)
+        return answers
+
+    def report(self):
+        self.say(f"\n{compare.table(self.outcomes)}\n")
+        for kind, (seed, difference, trace) in self.found.items():
+            self.say(f"# {kind}: {self.counted[kind]} times, first with seed {seed}\n"
+                     f"# kernel:  {difference.ours}\n# vfiolab: {difference.theirs}\n{trace}")
+        self.say(f"{self.compared} operations compared, {compare.succeeded(self.outcomes):.1f} % "
+                 f"succeeded on the kernel, {len(self.found)} kinds of differences")
+        return 1 if self.found or not self.compared else 0
+
+
+def known_kinds(path):
+    """Names in the list of what is known to be wrong, a line each."""
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("seed", type=int)
+    parser.add_argument("count", type=int)
+    parser.add_argument("--operations", type=int, default=60, help="of each trace")
+    parser.add_argument("--kernel", default=os.environ.get("VFIOLAB_GUEST_KERNEL",
+                                                           ROOT / "build/kernel/built"))
+    parser.add_argument("--player", default=ROOT / "build/release/player")
+    parser.add_argument("--vfiolab", default=ROOT / "build/release/vfiolab")
+    parser.add_argument("--machine", default=HERE / "machine")
+    parser.add_argument("--whole", action="store_true", help="do not make traces small")
+    args = parser.parse_args()
+    campaign = Campaign(Sides(args), known_kinds(WRONG))
+    campaign.run(args.seed, args.count, args.operations, small=not args.whole)
+    return campaign.report()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

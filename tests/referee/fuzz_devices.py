@@ -1,0 +1,292 @@
+"""Moves on devices: what they tell of themselves, config space, BARs, resets, features.
+
+Registers are read only where all machines agree: an edu's, as far as this trace wrote them or they
+never change, and memory BARs where this trace wrote.
+"""
+from fuzz_state import Memory, drop
+
+INFO_SIZES = (16, 17, 20, 23, 24, 40, 64)
+REGION_SIZES = (32, 32, 33, 39, 40, 48, 64, 128)
+GET, SET, PROBE = 1 << 16, 1 << 17, 1 << 18
+PM_STATE = 4            # PMCSR in the power management capability
+
+
+def any_device(w, test=lambda device: True):
+    return w.pick([f for f in w.machine.every("device") if test(f[2].device)])
+
+
+def info(w):
+    found = any_device(w)
+    if not found:
+        return False
+    size = f" argsz={w.pick(INFO_SIZES)}" if w.chance(0.6) else ""
+    w.say(found[0], f"ioctl {found[1]} VFIO_DEVICE_GET_INFO{w.spoiled(16, True) or size}")
+
+
+def region_info(w):
+    found = any_device(w)
+    if not found:
+        return False
+    index = w.weighted([(w.random.randrange(9), 8), (w.pick((8, 9, 10, 0xffffffff)), 1.5)])
+    size = f" argsz={w.pick(REGION_SIZES)}" if w.chance(0.6) else ""
+    w.say(found[0], f"ioctl {found[1]} VFIO_DEVICE_GET_REGION_INFO index={index}"
+                    f"{w.spoiled(32, True) or size}")
+
+
+def irq_info(w):
+    found = any_device(w)
+    if not found:
+        return False
+    index = w.weighted([(w.random.randrange(5), 9), (w.pick((5, 6, 0xffffffff)), 1)])
+    w.say(found[0], f"ioctl {found[1]} VFIO_DEVICE_GET_IRQ_INFO index={index}"
+                    f"{w.spoiled(16, True)}")
+
+
+def read_config(w):
+    found = any_device(w)
+    if not found:
+        return False
+    process, handle, file = found
+    size = file.device.facts.config
+    if w.chance(0.12):
+        at, count = w.pick(((size, 4), (size - 2, 4), (size - 1, 2), (0, size + 1), (0x2000, 1)))
+    elif w.chance(0.15):
+        at, count = w.pick((0, 0, 0x40, 0xff & size - 1, size - 64)), w.pick((0, 1, 64))
+    else:
+        spots = [0, 2, 4, 6, 8, 0xa, 0xc, 0xe, 0x10, 0x14, 0x18, 0x20, 0x24, 0x2c, 0x2e, 0x30, 0x34,
+                 0x3c, 0x3d, *(cap + d for cap in file.device.facts.capabilities.values()
+                               for d in (0, 2, 4, 8))]
+        spots += [0x100, 0x140] if size > 256 else []
+        at, count = w.pick(spots), w.pick(("u32", "u16", "u8", 4, 3, 8))
+    more = w.pick((" at=bad", " at=null")) if w.chance(0.03) else ""
+    w.say(process, f"pread {handle} 7:{at:#x} {count}{more}")
+
+
+def config_writes(w, device):
+    """(offset, bytes) that change nothing but what every client may change."""
+    facts = device.facts
+    writes = [(0x3c, "u8:0x5"), (0x0c, "u8:0x10"), (0x0d, "u8:0x40"), (0x00, "u32:0x12345678"),
+              (0x08, "ones:4"), (0x2c, "ones:4"), (0x34, "u8:0x80"), (0x3d, "u8:2"),
+              (0x0e, "u8:0xff"), (0x06, "u16:0xffff"), (0x30, "u32:0xfffff800")]
+    writes += [(0x10 + 4 * bar, "u32:0xffffffff") for bar in range(6)]
+    writes += [(0x10, "u32:0x12345000"), (0x10, "u16:0xffff"), (0x12, "u8:0xff")]
+    cap = facts.capabilities.get("msi")
+    if cap:
+        writes += [(cap + 4, "u32:0xfee01000"), (cap + 2, "u16:1"), (cap + 2, "u16:0x70"),
+                   (cap + 12, "u16:0x4041"), (cap, "u16:0")]
+    if "msix" in facts.capabilities:
+        writes += [(facts.capabilities["msix"] + 2, "u16:0x8000")]
+    return writes
+
+
+def write_config(w):
+    found = any_device(w)
+    if not found:
+        return False
+    process, handle, file = found
+    at, data = w.pick(config_writes(w, file.device))
+    if w.chance(0.1):
+        size = file.device.facts.config
+        at, data = w.pick(((size, "u8:0"), (size - 2, "u32:0"), (0, "zero:300")))
+        if at == 0 and size > 256:
+            return False
+    w.say(process, f"pwrite {handle} 7:{at:#x} {data}")
+    if w.chance(0.6) and at < 0x100:
+        w.say(process, f"pread {handle} 7:{at & ~3:#x} u32")
+
+
+def command(w):
+    """The command register: memory on and off, bus master, INTx off."""
+    found = any_device(w)
+    if not found:
+        return False
+    process, handle, file = found
+    device = file.device
+    value = 0x2 if not device.memory_on and w.chance(0.7) else w.pick(
+        (0x2, 0x6, 0x6, 0x402, 0x406, 0x0, 0x3, 0x7, 0xffff))
+    w.say(process, f"pwrite {handle} 7:0x4 u16:{value:#x}")
+    device.command = value
+    if w.chance(0.5):
+        w.say(process, f"pread {handle} 7:0x4 u16")
+
+
+def power(w):
+    """Sleeping and awakening by the power management capability."""
+    found = any_device(w, lambda device: "pm" in device.facts.capabilities)
+    if not found:
+        return False
+    process, handle, file = found
+    at = file.device.facts.capabilities["pm"] + PM_STATE
+    w.say(process, f"pwrite {handle} 7:{at:#x} u16:{w.pick((3, 3, 1, 2))}")
+    w.say(process, f"pread {handle} 7:{at:#x} u16")
+    w.say(process, f"pwrite {handle} 7:{at:#x} u16:0")
+    w.say(process, f"pread {handle} 7:{at:#x} u16")
+
+
+def edu_registers(w):
+    found = any_device(w, lambda device: device.facts.edu)
+    if not found:
+        return False
+    process, handle, file = found
+    if not file.device.memory_on:
+        w.say(process, f"pread {handle} 0:0x0 u32")
+        return None
+    which = w.pick(["id", "liveness", "factorial", "status", "end", "beyond", "bad"])
+    if which == "id":
+        w.say(process, f"pread {handle} 0:0x0 u32")
+    elif which == "liveness":
+        w.say(process, f"pwrite {handle} 0:0x4 u32:{w.random.randrange(1 << 32):#x}")
+        w.say(process, f"pread {handle} 0:0x4 u32")
+    elif which == "factorial":
+        w.say(process, f"pwrite {handle} 0:0x8 u32:{w.random.randrange(1, 12)}")
+        w.say(process, f"until {handle} 0:0x20 u32 1 0")
+        w.say(process, f"pread {handle} 0:0x8 u32")
+    elif which == "status":
+        w.say(process, f"pread {handle} 0:{w.pick((0x20, 0x24)):#x} u32")
+    elif which == "end":
+        w.say(process, f"pread {handle} 0:0xffffc 8")
+    elif which == "beyond":
+        at, verb = w.pick(("0x100000", "0x100004", "0xffffffffff")), w.pick(("pread", "pwrite"))
+        w.say(process, f"{verb} {handle} 0:{at} {'4' if verb == 'pread' else 'u32:0'}")
+    else:
+        w.say(process, w.pick((f"pread {handle} 0:0x0 4 at=bad", f"pwrite {handle} 0:0x4 u32:1 at=bad",
+                               f"pread {handle} 0:0x0 0")))
+
+
+def memory_bar(w):
+    """Writes to a BAR that keeps them, reads of what was written."""
+    found = any_device(w, lambda device: device.facts.memory_bar >= 0)
+    if not found:
+        return False
+    process, handle, file = found
+    device = file.device
+    bar = device.facts.memory_bar
+    size = device.facts.bars[bar][0]
+    if device.known and w.chance(0.5):
+        at, count = w.pick(device.known.items())
+        at, count = (at, count) if w.chance(0.8) else (size, 4)
+        w.say(process, f"pread {handle} {bar}:{at:#x} {count}")
+        return
+    count = w.pick((1, 2, 4, 8, 16, 64))
+    at = w.random.randrange(size // 64) * 64
+    w.say(process, f"pwrite {handle} {bar}:{at:#x} {w.pick((f'seq:{count}', f'ones:{count}'))}")
+    if device.memory_on:
+        device.known[at] = max(count, device.known.get(at, 0))
+    if w.chance(0.15):
+        w.say(process, f"pwrite {handle} {bar}:{size - 4:#x} seq:8")
+        w.say(process, f"pread {handle} {bar}:{size - 4:#x} 8" if device.memory_on
+              else f"pread {handle} {bar}:{size:#x} 8")
+
+
+def absent_region(w):
+    found = any_device(w)
+    if not found:
+        return False
+    process, handle, file = found
+    absent = [bar for bar in range(6) if bar not in file.device.facts.bars] + [6, 8, 9, 100]
+    verb = w.pick(("pread", "pwrite"))
+    w.say(process, f"{verb} {handle} {w.pick(absent)}:0x0 {'4' if verb == 'pread' else 'u32:0'}")
+
+
+def map_bar(w):
+    found = any_device(w)
+    if not found or len(w.machine.every_memory(("bar",))) >= 4:
+        return False
+    process, handle, file = found
+    bars = file.device.facts.bars
+    good = [bar for bar, (size, kind) in bars.items() if kind == "memory" and size >= 0x1000]
+    bar = w.pick(good)
+    size = w.pick((0x1000, bars[bar][0]))
+    if w.wrong():
+        name, region, kind = "m0", f"{bar}:0x0", "shared"
+        size, region, kind = w.pick(((size, region, "private"), (bars[bar][0] + 0x1000, region, kind),
+                                     (0x1000, "7:0x0", kind), (0x1000, "6:0x0", kind),
+                                     (0x1000, "9:0x0", kind), (0x1000, f"{bar}:{bars[bar][0]:#x}", kind),
+                                     (0x1000, f"{bar}:0x800", kind)))
+        w.say(process, f"{name} = mmap {handle} {region} {size:#x} rw {kind}")
+        return
+    name, protection = w.name("b"), w.pick(("rw", "rw", "r"))
+    w.say(process, f"{name} = mmap {handle} {bar}:0x0 {size:#x} {protection} shared")
+    file.refs += 1
+    process.memory[name] = Memory(size, protection, "bar", file, bar)
+
+
+def touch_bar(w):
+    found = w.pick(w.machine.every_memory(("bar",)))
+    if not found:
+        return False
+    process, name, memory = found
+    device = memory.file.device
+    if w.chance(0.15):
+        w.say(process, f"unmap {name}")
+        del process.memory[name]
+        drop(memory.file)
+    elif device.facts.edu:
+        if memory.protection == "rw" and w.chance(0.5):
+            w.say(process, f"store {name}+0x4 u32:{w.random.randrange(1 << 32):#x}")
+            w.say(process, f"load {name}+0x4 u32")
+        else:
+            w.say(process, f"load {name} u32")
+    elif memory.offset == device.facts.memory_bar:
+        at = w.random.randrange(memory.size // 64) * 64
+        w.say(process, f"store {name}+{at:#x} {w.pick(('u32:0xcafe', 'u64:1', 'seq:8'))}")
+        if memory.protection == "rw":
+            w.say(process, f"load {name}+{at:#x} u32")
+            if device.memory_on:
+                device.known[at] = max(4, device.known.get(at, 0))
+    else:
+        return False
+
+
+def reset(w):
+    found = any_device(w)
+    if not found or (found[2].device.facts.can_reset and w.chance(0.5)):
+        return False
+    w.say(found[0], f"ioctl {found[1]} VFIO_DEVICE_RESET")
+
+
+def hot_reset(w):
+    found = any_device(w)
+    if not found:
+        return False
+    process, handle, file = found
+    if w.chance(0.6):
+        size = w.pick((12, 12, 19, 20, 28, 36, 44, 128))
+        w.say(process, f"ioctl {handle} VFIO_DEVICE_GET_PCI_HOT_RESET_INFO"
+                       f"{w.spoiled(12) or f' argsz={size}'}")
+        return
+    groups = [n for n, t in process.files.items() if t.kind == "group"]
+    mine = [n for n in groups if process.files[n] is file.group]
+    given = w.pick([mine[:1]] * 4 + [groups[:2], ["-1"], [], [handle]])
+    flags = w.pick(("", "", "", " flags=1"))
+    count = len(given) if w.chance(0.85) else w.pick((0, 1, 2, 5, 0xffffffff))
+    w.say(process, f"ioctl {handle} VFIO_DEVICE_PCI_HOT_RESET{flags} count={count} "
+                   f"data=[{' '.join(given)}]")
+
+
+def feature(w):
+    found = any_device(w)
+    if not found:
+        return False
+    process, handle, file = found
+    index = w.pick((0, 1, 2, 3, 3, 4, 5, 5, 6, 7, 8, 9, 10, 12, 13, 14, 0xffff))
+    operation = w.pick((PROBE, PROBE | SET, PROBE | GET, PROBE | GET | SET, 0, GET, GET | SET))
+    if w.chance(0.1):
+        operation |= 1 << 19
+    w.say(process, f"ioctl {handle} VFIO_DEVICE_FEATURE flags={operation | index:#x}"
+                   f"{w.spoiled(8) or w.pick(('', ' data=zero:16'))}")
+
+
+def low_power(w):
+    found = any_device(w)
+    if not found:
+        return False
+    process, handle, _ = found
+    entry, leave = SET | 3, SET | 5
+    for flags in w.pick(((entry, leave), (entry, entry, leave), (leave,), (entry, PROBE | 5, leave))):
+        w.say(process, f"ioctl {handle} VFIO_DEVICE_FEATURE flags={flags:#x}")
+
+
+MOVES = [(info, 3), (region_info, 5), (irq_info, 4), (read_config, 6), (write_config, 4),
+         (command, 3), (power, 0.7), (edu_registers, 4), (memory_bar, 4), (absent_region, 1),
+         (map_bar, 3), (touch_bar, 4), (reset, 1), (hot_reset, 2), (feature, 2), (low_power, 0.7)]

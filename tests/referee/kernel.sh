@@ -1,0 +1,182 @@
+#!/usr/bin/env bash
+# Obtains a kernel for the referee's guest.
+# usage: kernel.sh debian|built CACHE_DIR
+#   debian   Debian's packaged kernel 6.12, only unpacked
+#   built    the newest kernel source that Debian packages, built with kernel.config (10-20 minutes)
+# Leaves CACHE_DIR/KIND/{vmlinuz,version,modules/} and does nothing when they are there. modules/order
+# names the modules to load, in order; it is empty when all is built in.
+# Variables: KERNEL_JOBS (2); VFIOLAB_GUEST_KERNEL, a kernel that guest.py takes for `built`: nothing is built then.
+# packages: apt bc bison busybox-static cpio flex gcc kmod libc6-dev libelf-dev libssl-dev make xz-utils
+set -euo pipefail
+
+# The suites that have the kernel, best first. Packages are only unpacked, so one of another release will do.
+readonly debian_suites=(trixie bookworm-backports)
+readonly source_suites=(trixie-backports)
+readonly wanted_modules=(vfio_iommu_type1 vfio_pci cuse)
+export LC_ALL=C PATH=$PATH:/sbin:/usr/sbin
+
+die() {
+  echo "kernel.sh: $*" >&2
+  exit 1
+}
+
+# Prints "URI KEYRING" of the archive that the machine's own release comes from; KEYRING may be missing.
+machine_archive() {
+  local codename
+  # shellcheck disable=SC1091
+  codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
+  {
+    { cat /etc/apt/sources.list.d/*.sources 2>/dev/null || true; } | awk -v suite="$codename" '
+      function tell() {
+        if (types ~ /(^| )deb( |$)/ && (" " suites " ") ~ (" " suite " ")) { split(uris, uri, " "); print uri[1], key }
+        types = suites = uris = key = ""
+      }
+      /^#/ { next }
+      /^[ \t]*$/ { tell(); next }
+      { name = tolower($1); value = $0; sub(/^[^:]*:[ \t]*/, "", value) }
+      name == "types:" { types = value }
+      name == "uris:" { uris = value }
+      name == "suites:" { suites = value }
+      name == "signed-by:" { key = value }
+      END { tell() }'
+    { cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null || true; } | awk -v suite="$codename" '
+      $1 == "deb" {
+        key = ""
+        if (match($0, /signed-by=[^] ,]*/)) key = substr($0, RSTART + 10, RLENGTH - 10)
+        sub(/\[[^]]*\]/, "")
+        if ($3 == suite) print $2, key
+      }'
+  } | sed -n '1p' # not head: it would end the writers with a signal
+}
+
+# apt with lists and sources of its own: the machine's configuration stays as it is.
+own_apt() {
+  local tool=$1
+  shift
+  "$tool" -q -o Dir::Etc::sourcelist="$apt/sources.list" -o Dir::Etc::sourceparts=/dev/null \
+    -o Dir::Etc::preferencesparts=/dev/null -o Dir::Etc::preferences=/dev/null \
+    -o Dir::State::lists="$apt/lists" -o Dir::Cache="$apt/cache" -o Dir::State::status="$apt/status" \
+    -o APT::Sandbox::User=root -o Acquire::Languages=none "$@"
+}
+
+# Makes the suite $1 the only source of own_apt.
+use_suite() {
+  local uri key
+  read -r uri key < <(machine_archive) || true
+  [[ -n ${uri:-} ]] || die "no apt source of this machine is of its own Debian release"
+  rm -rf "$apt"
+  mkdir -p "$apt"/lists/partial "$apt"/cache/archives/partial
+  : >"$apt/status"
+  echo "deb ${key:+[signed-by=$key] }$uri $1 main" >"$apt/sources.list"
+  own_apt apt-get update -o APT::Update::Error-Mode=any >"$apt/log" 2>&1 || {
+    cat "$apt/log" >&2
+    return 1
+  }
+}
+
+# Downloads the package $1 and unpacks it into the directory $2.
+unpack_package() {
+  mkdir -p "$apt/debs"
+  (cd "$apt/debs" && own_apt apt-get download "$1" >"$apt/log" 2>&1) || {
+    cat "$apt/log" >&2
+    return 1
+  }
+  dpkg -x "$apt/debs/$1"_*.deb "$2"
+  rm -r "$apt/debs"
+}
+
+# Copies the module $3 of the unpacked tree $1 and what it depends on to the directory $2, uncompressed.
+take_module() {
+  local tree=$1 out=$2 name=${3//-/_} file dependency
+  if grep -qx "$name.ko" "$out/order"; then return; fi
+  # Files are named with - or _, as their authors liked it.
+  file=$(find "$tree" -path '*/modules/*' -name "${name//_/[-_]}.ko*" -print -quit)
+  if [[ -z $file ]]; then
+    # Built in: there is nothing to load.
+    if grep -q "/${name//_/[-_]}\.ko\$" "$tree"/{,usr/}lib/modules/*/modules.builtin 2>/dev/null; then return; fi
+    return 1
+  fi
+  case $file in
+    *.ko) cp "$file" "$out/$name.ko" ;;
+    *.ko.xz) xz -dc "$file" >"$out/$name.ko" ;;
+    *.ko.zst) zstd -qdc "$file" >"$out/$name.ko" ;;
+    *) return 1 ;;
+  esac
+  for dependency in $(modinfo -F depends "$out/$name.ko" | tr , ' '); do
+    take_module "$tree" "$out" "$dependency" || return 1
+  done
+  echo "$name.ko" >>"$out/order"
+}
+
+obtain_debian() {
+  local out=$1 suite image module
+  for suite in "${debian_suites[@]}"; do
+    use_suite "$suite" || continue
+    image=$(own_apt apt-cache depends linux-image-amd64 |
+      awk '$1 == "Depends:" && $2 ~ /^linux-image-6\.12\./ && !found { print $2; found = 1 }')
+    [[ -n $image ]] || continue
+    unpack_package "$image" "$scratch/tree" || continue
+    cp "$scratch"/tree/boot/vmlinuz-* "$out/vmlinuz"
+    echo "${image#linux-image-}" >"$out/version"
+    : >"$out/modules/order"
+    for module in "${wanted_modules[@]}"; do
+      take_module "$scratch/tree" "$out/modules" "$module" || [[ $module == cuse ]] || die "$image has no $module"
+    done
+    return
+  done
+  die "no suite has Debian's kernel 6.12"
+}
+
+# Says which lines of kernel.config did not come true: a name that is gone would be lost silently.
+check_config() {
+  local line missing=()
+  while read -r line; do
+    grep -qx "$line" "$1" || missing+=("$line")
+  done < <(grep '^CONFIG_' "$here/kernel.config")
+  [[ ${#missing[@]} -eq 0 ]] || die "kernel.config asks for what this kernel does not have: ${missing[*]}"
+}
+
+obtain_built() {
+  local out=$1 suite package='' source=$scratch/source
+  for suite in "${source_suites[@]}"; do
+    use_suite "$suite" || continue
+    package=$(own_apt apt-cache depends linux-source | awk '$1 == "Depends:" && !found { print $2; found = 1 }')
+    if [[ -n $package ]] && unpack_package "$package" "$scratch/tree"; then break; fi
+    package=''
+  done
+  [[ -n $package ]] || die "no suite has the kernel's source"
+  mkdir "$source"
+  tar -xJf "$scratch/tree/usr/src/$package.tar.xz" -C "$source" --strip-components=1
+  nice make -C "$source" -s tinyconfig
+  (cd "$source" && scripts/kconfig/merge_config.sh -m .config "$here/kernel.config" >/dev/null)
+  nice make -C "$source" -s olddefconfig
+  check_config "$source/.config"
+  nice make -C "$source" -s -j"${KERNEL_JOBS:-2}" KBUILD_BUILD_USER=referee KBUILD_BUILD_HOST=referee bzImage \
+    >"$scratch/log" 2>&1 || {
+    tail -n 30 "$scratch/log" >&2
+    die "the kernel does not build"
+  }
+  cp "$source/arch/x86/boot/bzImage" "$out/vmlinuz"
+  : >"$out/modules/order"
+  kernel_release "$out/vmlinuz" >"$out/version"
+}
+
+# The release that the image $1 says of itself: the boot protocol's header has its offset at 0x20e.
+kernel_release() {
+  local offset
+  offset=$(od -An -tu2 -j $((0x20e)) -N2 "$1" | tr -d ' ')
+  tail -c +$((offset + 0x200 + 1)) "$1" | head -c 200 | tr '\0' '\n' | sed -n '1s/ .*//p'
+}
+
+kind=${1:-}
+[[ $# -eq 2 && ($kind == debian || $kind == built) ]] || die "usage: kernel.sh debian|built CACHE_DIR"
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+mkdir -p "$2"
+cache=$(cd "$2" && pwd)
+if [[ -d $cache/$kind || ($kind == built && -n ${VFIOLAB_GUEST_KERNEL:-}) ]]; then exit 0; fi
+scratch=$(mktemp -d "$cache/$kind.XXXXXX")
+trap 'rm -rf "$scratch"' EXIT
+apt=$scratch/apt
+mkdir -p "$scratch/out/modules"
+"obtain_$kind" "$scratch/out"
+mv -T "$scratch/out" "$cache/$kind" # whole or not at all

@@ -3,29 +3,16 @@
 //   client ioctl BDF                 VFIO_DEVICE_GET_REGION_INFO, the same payload
 //   client map BDF LIVE BYTES        MAP_DMA + UNMAP_DMA of BYTES with LIVE mappings present
 // A CPU number at the end pins the client.
-#include <fcntl.h>
-#include <linux/vfio.h>
+#include "e2e/clients/client.hpp"
+
 #include <sched.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
-#include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <functional>
-#include <string>
 #include <vector>
 
 namespace {
-
-void Require(bool good, const char* what) {
-  if (good) return;
-  std::perror(what);
-  std::exit(1);
-}
 
 void Pin(const char* cpu) {
   cpu_set_t set;
@@ -47,41 +34,16 @@ void Measure(int per_batch, const std::function<void()>& call) {
   std::printf("%.0f\n", batches[kBatches / 2]);
 }
 
-struct Device {
-  int container, group, device;
+std::string GroupOf(const std::string& bdf) {
+  return std::filesystem::read_symlink("/sys/bus/pci/devices/" + bdf + "/iommu_group").filename();
+}
 
-  explicit Device(const std::string& bdf) {
-    const std::string link = "/sys/bus/pci/devices/" + bdf + "/iommu_group";
-    const std::string id = std::filesystem::read_symlink(link).filename();
-    container = open("/dev/vfio/vfio", O_RDWR);
-    group = open(("/dev/vfio/" + id).c_str(), O_RDWR);
-    Require(ioctl(group, VFIO_GROUP_SET_CONTAINER, &container) == 0, "SET_CONTAINER");
-    Require(ioctl(container, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU) == 0, "SET_IOMMU");
-    device = ioctl(group, VFIO_GROUP_GET_DEVICE_FD, bdf.c_str());
-    Require(device >= 0, "GET_DEVICE_FD");
-  }
-  void Map(__u64 address, __u64 iova, __u64 size) const {
-    vfio_iommu_type1_dma_map map{sizeof map, VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE,
-                                 address, iova, size};
-    Require(ioctl(container, VFIO_IOMMU_MAP_DMA, &map) == 0, "MAP_DMA");
-  }
-  void Unmap(__u64 iova, __u64 size) const {
-    vfio_iommu_type1_dma_unmap unmap{};
-    unmap.argsz = sizeof unmap;
-    unmap.iova = iova;
-    unmap.size = size;
-    Require(ioctl(container, VFIO_IOMMU_UNMAP_DMA, &unmap) == 0, "UNMAP_DMA");
-  }
-};
-
-void MeasureMap(const Device& device, __u64 live, __u64 size) {
-  constexpr __u64 kPage = 4096, kLiveFrom = __u64{1} << 33, kIova = __u64{1} << 32;
-  void* memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  Require(memory != MAP_FAILED, "mmap");
-  const auto address = reinterpret_cast<__u64>(memory);
-  for (__u64 i = 1; i < live; ++i) device.Map(address, kLiveFrom + 2 * i * kPage, kPage);
+void MeasureMap(const Device& device, uint64_t live, uint64_t size) {
+  constexpr uint64_t kLiveFrom = uint64_t{1} << 33, kIova = uint64_t{1} << 32;
+  const uint8_t* memory = MapMemory(size);
+  for (uint64_t i = 1; i < live; ++i) device.Map(memory, kLiveFrom + 2 * i * kPage, kPage);
   Measure(500, [&] {
-    device.Map(address, kIova, size);
+    device.Map(memory, kIova, size);
     device.Unmap(kIova, size);
   });
 }
@@ -99,7 +61,7 @@ int main(int argc, char** argv) {
     Measure(2000, [&] { Require(ioctl(fd, VFIO_DEVICE_GET_REGION_INFO, &info) == 0, "ioctl"); });
     return 0;
   }
-  const Device device(words[1]);
+  const Device device(GroupOf(words[1]), words[1].c_str());
   if (map) {
     MeasureMap(device, std::stoull(words[2]), std::stoull(words[3]));
     return 0;
@@ -107,6 +69,6 @@ int main(int argc, char** argv) {
   vfio_region_info info{};
   info.argsz = sizeof info;
   Measure(2000, [&] {
-    Require(ioctl(device.device, VFIO_DEVICE_GET_REGION_INFO, &info) == 0, "GET_REGION_INFO");
+    Require(ioctl(device.fd, VFIO_DEVICE_GET_REGION_INFO, &info) == 0, "GET_REGION_INFO");
   });
 }

@@ -56,6 +56,8 @@ class Client {
 
   std::string Open(const Line& line);
   std::string Ioctl(const Line& line);
+  struct Argument;  // a struct as a trace describes it
+  Argument ParseArgument(const Line& line, const IoctlShape& shape) const;
   std::string IoctlStruct(const Line& line, int fd, const IoctlShape& shape);
   std::string Tail(const IoctlShape& shape, const std::vector<unsigned char>& before,
                    const unsigned char* after) const;

@@ -104,11 +104,16 @@ std::string Client::Ioctl(const Line& line) {
   return "fd";
 }
 
-std::string Client::IoctlStruct(const Line& line, int fd, const IoctlShape& shape) {
-  std::vector<unsigned char> bytes(shape.size);
-  std::vector<unsigned char> data;
+struct Client::Argument {
+  std::vector<unsigned char> bytes;
   std::optional<std::uint64_t> argsz, room, at;
   bool readonly = false;
+};
+
+Client::Argument Client::ParseArgument(const Line& line, const IoctlShape& shape) const {
+  Argument argument{.bytes = std::vector<unsigned char>(shape.size)};
+  std::vector<unsigned char>& bytes = argument.bytes;
+  std::vector<unsigned char> data;
   for (std::size_t i = 2; i < line.arguments.size(); ++i) {
     const std::string& word = line.arguments[i];
     const auto field = std::ranges::find_if(
@@ -117,40 +122,44 @@ std::string Client::IoctlStruct(const Line& line, int fd, const IoctlShape& shap
       const std::uint64_t value = Number(*ValueOf(word, field->name));
       bytes.resize(std::max<std::size_t>(bytes.size(), field->offset + field->size));
       std::memcpy(bytes.data() + field->offset, &value, field->size);
-      if (field->offset == 0) argsz = value;
+      if (field->offset == 0) argument.argsz = value;
     } else if (const auto value = ValueOf(word, "data")) {
       data = Bytes(*value);
     } else if (const auto limit = ValueOf(word, "room")) {
-      room = Number(*limit);
+      argument.room = Number(*limit);
     } else if (const auto address = ValueOf(word, "at")) {
-      at = Number(*address);
+      argument.at = Number(*address);
     } else if (word == "readonly") {
-      readonly = true;
+      argument.readonly = true;
     } else {
       throw Nonsense{};
     }
   }
   bytes.insert(bytes.end(), data.begin(), data.end());
-  if (!argsz) {
-    const auto size = static_cast<std::uint32_t>(bytes.size());
-    std::memcpy(bytes.data(), &size, sizeof size);
-    argsz = size;
-  }
-  bytes.resize(std::min(std::max<std::size_t>(bytes.size(), *argsz), Arena::kSize));
-  const std::size_t reachable = std::min(room.value_or(bytes.size()), std::uint64_t{Arena::kSize});
+  const auto size = static_cast<std::uint32_t>(bytes.size());
+  if (!argument.argsz) std::memcpy(bytes.data(), &size, sizeof size);
+  bytes.resize(std::min(std::max<std::size_t>(size, argument.argsz.value_or(size)), Arena::kSize));
+  return argument;
+}
+
+std::string Client::IoctlStruct(const Line& line, int fd, const IoctlShape& shape) {
+  Argument argument = ParseArgument(line, shape);
+  std::vector<unsigned char>& bytes = argument.bytes;
+  const std::size_t reachable = std::min(argument.room.value_or(bytes.size()), Arena::kSize);
   unsigned char* place = arena_.Place(reachable);
   std::memcpy(place, bytes.data(), std::min(reachable, bytes.size()));
-  if (readonly) arena_.Protect(true);
-  const int result = ioctl(fd, shape.command, at ? *at : reinterpret_cast<std::uint64_t>(place));
+  if (argument.readonly) arena_.Protect(true);
+  const int result =
+      ioctl(fd, shape.command, argument.at.value_or(reinterpret_cast<std::uint64_t>(place)));
   const int error = errno;
-  if (readonly) arena_.Protect(false);
+  if (argument.readonly) arena_.Protect(false);
   std::string text = result < 0 ? ErrnoName(error) : std::to_string(result);
-  if (result >= 0 && MakesDescriptor(shape, bytes.data()) && result > 2) {
+  if (result > 2 && MakesDescriptor(shape, bytes.data())) {
     Keep(line.name, result, nullptr);
     text = "fd";
   }
   bytes.resize(std::min(reachable, bytes.size()));
-  return at ? text : text + Tail(shape, bytes, place);
+  return argument.at ? text : text + Tail(shape, bytes, place);
 }
 
 // What changed: fields by name, then what is behind the struct.
@@ -174,8 +183,8 @@ std::string Client::Tail(const IoctlShape& shape, const std::vector<unsigned cha
   if (shape.tail == IoctlShape::Tail::kCapabilities) {
     const auto offset = std::ranges::find(shape.fields, "cap_offset", &Field::name);
     const std::size_t padded = (last + 7) & ~std::size_t{7};
-    return text + Capabilities(after, std::min(padded, before.size()),
-                               Load(after + offset->offset, 4));
+    return text +
+           Capabilities(after, std::min(padded, before.size()), Load(after + offset->offset, 4));
   }
   if (shape.tail == IoctlShape::Tail::kDevices) {
     const std::size_t count =

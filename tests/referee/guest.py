@@ -194,6 +194,8 @@ def boot(kernel, player, machine_dir, traces, timeout=None):
             fate = f"QEMU ended with status {qemu.returncode} {qemu.stderr.strip()}".strip()
         except subprocess.TimeoutExpired:
             fate = f"the guest was not done after {timeout} s"
+        except FileNotFoundError:
+            raise GuestError(f"{QEMU} is missing (package qemu-system-x86)") from None
         console = pathlib.Path(log).read_text(errors="replace").replace("\r", "") if os.path.exists(log) else ""
         files = read_results(sent) if os.path.exists(sent) else {}
     names = list(traces)

@@ -10,15 +10,17 @@ namespace vfiolab::fake_devices {
 // A registry row for device class D, whose constructor takes the host and the parameters.
 template <class D>
 constexpr Model ModelOf(std::string_view name, std::string_view summary,
-                        std::span<const ParamSpec> params) {
+                        std::span<const ParamSpec> params, std::span<const DumpSpec> dumps = {}) {
   return {name, summary, params,
           [](DeviceHost& host, const Params& given) -> std::unique_ptr<PciDevice> {
             return std::make_unique<D>(host, given);
-          }};
+          },
+          dumps};
 }
 
 extern const Model kEdu;
 extern const Model kPciTestdev;
+extern const Model kReplica;
 extern const Model kScratch;
 
 // Ordered by name.

@@ -16,6 +16,8 @@ struct Model {
   std::string_view summary;  // one line, for `vfiolab models` and error texts
   std::span<const ParamSpec> params;
   std::unique_ptr<PciDevice> (*create)(DeviceHost&, const Params&);
+  // Files the model is made of. To kConfigDump its parameters bar0 to bar5 must fit.
+  std::span<const DumpSpec> dumps = {};
 };
 
 }  // namespace vfiolab

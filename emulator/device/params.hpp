@@ -4,6 +4,8 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "base/bytes.hpp"
 #include "base/check.hpp"
@@ -20,11 +22,24 @@ struct ParamSpec {
   bool power_of_two_or_zero = false;
 };
 
+// A parameter that names a file with bytes of config space, as `lspci -xxxx` prints them.
+struct DumpSpec {
+  std::string_view name;
+  std::string_view meaning;
+  bool required;
+};
+
+// What a replica is made of; the one parameter, of whatever model, that is no number.
+inline constexpr std::string_view kConfigDump = "config";
+
 // Values for every parameter of a model; the topology has checked them against the ParamSpecs.
 class Params {
  public:
   Params() = default;
-  Params(std::span<const ParamSpec> specs, const std::map<std::string, u64>& given) {
+  // `dumps` are the bytes of the files that were given.
+  Params(std::span<const ParamSpec> specs, const std::map<std::string, u64>& given,
+         std::map<std::string, std::vector<std::byte>, std::less<>> dumps = {})
+      : dumps_(std::move(dumps)) {
     for (const ParamSpec& spec : specs) {
       const auto it = given.find(std::string(spec.name));
       values_.emplace(spec.name, it == given.end() ? spec.fallback : it->second);
@@ -36,9 +51,15 @@ class Params {
     CHECK_OURS(it != values_.end());
     return it->second;
   }
+  // The bytes of the file that `name` gives; empty when the topology gives none.
+  std::vector<std::byte> Dump(std::string_view name) const {
+    const auto it = dumps_.find(name);
+    return it == dumps_.end() ? std::vector<std::byte>() : it->second;
+  }
 
  private:
   std::map<std::string, u64, std::less<>> values_;
+  std::map<std::string, std::vector<std::byte>, std::less<>> dumps_;
 };
 
 }  // namespace vfiolab

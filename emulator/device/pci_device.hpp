@@ -4,6 +4,7 @@
 #include <memory>
 #include <string_view>
 
+#include "device/config_image.hpp"
 #include "device/device_host.hpp"
 #include "device/model.hpp"
 #include "device/register_map.hpp"
@@ -21,7 +22,8 @@ struct PciIdentity {
   unsigned msi_vectors = 0;   // 0, or a power of two up to 32
   unsigned msix_vectors = 0;  // 0..2048; the table and the PBA get a BAR of their own
   unsigned msix_bar = 5;
-  bool express = false;  // 4 KiB of config space and a PCI Express capability
+  u32 msix_table_offset = 0;  // in that BAR
+  bool express = false;       // 4 KiB of config space and a PCI Express capability
 };
 
 // Memory that devices and clients share.
@@ -45,11 +47,16 @@ class PciDevice {
   };
 
   PciDevice(DeviceHost& host, PciIdentity identity);
+  // A device with the config space of another, which says what it is. It adds all BARs itself, that
+  // of the MSI-X table too.
+  PciDevice(DeviceHost& host, ConfigImage image);
   virtual ~PciDevice() = default;
   PciDevice(const PciDevice&) = delete;
   PciDevice& operator=(const PciDevice&) = delete;
 
   const PciIdentity& identity() const { return identity_; }
+  // Empty unless the device was made from one.
+  const ConfigImage& image() const { return image_; }
   // Null where the device has no such BAR.
   Bar* bar(unsigned index) { return bars_.at(index) ? &*bars_[index] : nullptr; }
   const Bar* bar(unsigned index) const { return bars_.at(index) ? &*bars_[index] : nullptr; }
@@ -90,6 +97,7 @@ class PciDevice {
  private:
   DeviceHost& host_;
   PciIdentity identity_;
+  ConfigImage image_;
   std::array<std::optional<Bar>, 6> bars_;
 };
 

@@ -136,6 +136,9 @@ int Show(const std::string& topology, bool json) {
 int ListModels() {
   for (const Model& model : fake_devices::Models()) {
     fmt::print("{:<12} {}\n", model.name, model.summary);
+    for (const DumpSpec& dump : model.dumps)
+      fmt::print("  {:<14} {} (a file{})\n", dump.name, dump.meaning,
+                 dump.required ? "" : ", may be left out");
     for (const ParamSpec& param : model.params)
       fmt::print("  {:<14} {} ({}..{}, default {})\n", param.name, param.meaning, param.min,
                  param.max, param.fallback);

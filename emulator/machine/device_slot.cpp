@@ -23,6 +23,10 @@ DeviceSlot::~DeviceSlot() {
 void DeviceSlot::PlaceBars(const BarLayouts& placed, bool multifunction) {
   const PciIdentity& id = device_->identity();
   bars_ = placed;
+  if (!device_->image().empty()) {
+    config_ = BuildReplicaConfig(device_->image().bytes(), bars_, multifunction);
+    return;
+  }
   config_ = BuildFunctionConfig({.vendor_id = id.vendor_id,
                                  .device_id = id.device_id,
                                  .subsystem_vendor_id = id.subsystem_vendor_id,

@@ -49,11 +49,12 @@ u8 ConfigSpace::AddCapability(u8 id, std::size_t length, u8 at) {
 }
 
 u8 ConfigSpace::FindCapability(u8 id) const {
-  u8 at = static_cast<u8>(Get(PCI_CAPABILITY_LIST, 1));
+  if (!(Get(PCI_STATUS, 2) & PCI_STATUS_CAP_LIST)) return 0;
+  u8 at = static_cast<u8>(Get(PCI_CAPABILITY_LIST, 1) & 0xfc);  // the low bits are reserved
   // 48 is the most that fit: a list that loops ends here.
   for (int hops = 0; at >= 0x40 && hops < 48; ++hops) {
     if (Get(at, 1) == id) return at;
-    at = static_cast<u8>(Get(at + 1u, 1));
+    at = static_cast<u8>(Get(at + 1u, 1) & 0xfc);
   }
   return 0;
 }

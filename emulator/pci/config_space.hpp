@@ -1,5 +1,6 @@
 // The configuration space of one function as hardware keeps it.
 #pragma once
+#include <utility>
 #include <vector>
 
 #include "base/bytes.hpp"
@@ -13,6 +14,10 @@ class ConfigSpace {
  public:
   // `size` is kConventionalConfigSize or kExpressConfigSize; all bytes zero and read-only.
   explicit ConfigSpace(std::size_t size) : bytes_(size), writable_(size) {}
+
+  // These bytes, all read-only. Not to be added to: AddCapability() is for one that began empty.
+  explicit ConfigSpace(std::vector<std::byte> bytes)
+      : bytes_(std::move(bytes)), writable_(bytes_.size()) {}
 
   std::size_t size() const { return bytes_.size(); }
 

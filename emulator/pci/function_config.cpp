@@ -2,10 +2,23 @@
 
 #include <linux/pci_regs.h>
 
+#include "pci/writable_bits.hpp"
+
 namespace vfiolab {
 namespace {
 
 constexpr u16 kRootPortVendor = 0x1b36, kRootPortDevice = 0x000c;
+
+// What software may write in a header beside the BARs, and what firmware leaves there.
+void AddCommand(ConfigSpace& config) {
+  config.MakeWritable(PCI_INTERRUPT_LINE, 1, 0xff);
+  config.MakeWritable(PCI_CACHE_LINE_SIZE, 1, 0xff);
+  config.MakeWritable(PCI_COMMAND, 2,
+                      PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER | PCI_COMMAND_SERR |
+                          PCI_COMMAND_INTX_DISABLE);
+  // As firmware leaves a function that it has given its addresses.
+  config.Set(PCI_COMMAND, 2, PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_SERR);
+}
 
 void AddHeader(ConfigSpace& config, const FunctionIdentity& id) {
   config.Set(PCI_VENDOR_ID, 2, id.vendor_id);
@@ -15,13 +28,7 @@ void AddHeader(ConfigSpace& config, const FunctionIdentity& id) {
   config.Set(PCI_SUBSYSTEM_VENDOR_ID, 2, id.subsystem_vendor_id);
   config.Set(PCI_SUBSYSTEM_ID, 2, id.subsystem_id);
   config.Set(PCI_INTERRUPT_PIN, 1, id.interrupt_pin);
-  config.MakeWritable(PCI_INTERRUPT_LINE, 1, 0xff);
-  config.MakeWritable(PCI_CACHE_LINE_SIZE, 1, 0xff);
-  config.MakeWritable(PCI_COMMAND, 2,
-                      PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER | PCI_COMMAND_SERR |
-                          PCI_COMMAND_INTX_DISABLE);
-  // As firmware leaves a function that it has given its addresses.
-  config.Set(PCI_COMMAND, 2, PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_SERR);
+  AddCommand(config);
   // What belongs to no capability is the device's own to write.
   for (std::size_t at = PCI_STD_HEADER_SIZEOF; at < kConventionalConfigSize; at += 4)
     config.MakeWritable(at, 4, 0xffffffff);
@@ -87,6 +94,30 @@ ConfigSpace BuildFunctionConfig(const FunctionIdentity& id, const BarLayouts& ba
   if (id.msi_vectors > 0) AddMsi(config, id.msi_vectors);
   if (id.msix_vectors > 0) AddMsix(config, id);
   if (id.express) AddExpress(config, PCI_EXP_TYPE_ENDPOINT);
+  return config;
+}
+
+ConfigSpace BuildReplicaConfig(std::span<const std::byte> image, const BarLayouts& bars,
+                               bool multifunction) {
+  ConfigSpace config(std::vector<std::byte>(image.begin(), image.end()));
+  for (std::size_t at = PCI_BASE_ADDRESS_0; at < PCI_CARDBUS_CIS; at += 4) config.Set(at, 4, 0);
+  config.Set(PCI_ROM_ADDRESS, 4, 0);
+  config.Set(PCI_INTERRUPT_LINE, 1, 0);
+  config.SetBits(PCI_STATUS, 2, PCI_STATUS_INTERRUPT, false);
+  if (multifunction) config.SetBits(PCI_HEADER_TYPE, 1, 0x80, true);
+  AddCommand(config);
+  AddBars(config, bars);
+  const u8 express = config.FindCapability(PCI_CAP_ID_EXP);
+  // One that keeps a latency was given it by firmware; Express has none.
+  if (express == 0 && config.Get(PCI_LATENCY_TIMER, 1) != 0)
+    config.MakeWritable(PCI_LATENCY_TIMER, 1, 0xff);
+  if (const u8 at = config.FindCapability(PCI_CAP_ID_MSI))
+    config.SetBits(at + PCI_MSI_FLAGS, 2, PCI_MSI_FLAGS_ENABLE | PCI_MSI_FLAGS_QSIZE, false);
+  if (const u8 at = config.FindCapability(PCI_CAP_ID_MSIX))
+    config.SetBits(at + PCI_MSIX_FLAGS, 2, PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL, false);
+  if (const u8 at = config.FindCapability(PCI_CAP_ID_PM))
+    config.SetBits(at + PCI_PM_CTRL, 2, PCI_PM_CTRL_STATE_MASK, false);
+  PermitCapabilities(config);
   return config;
 }
 

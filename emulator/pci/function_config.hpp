@@ -41,6 +41,11 @@ struct FunctionIdentity {
 // one), MSI-X, PCI Express endpoint with function-level reset.
 ConfigSpace BuildFunctionConfig(const FunctionIdentity& identity, const BarLayouts& bars);
 
+// The config space of a real function (`image`, 256 or 4096 bytes), put where `bars` say and at
+// rest: no interrupt is enabled or pending, and it is in D0.
+ConfigSpace BuildReplicaConfig(std::span<const std::byte> image, const BarLayouts& bars,
+                               bool multifunction);
+
 struct BridgeWindows {
   std::optional<std::pair<u32, u32>> memory;        // first and last byte
   std::optional<std::pair<u64, u64>> prefetchable;  // likewise

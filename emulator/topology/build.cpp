@@ -108,7 +108,10 @@ Result<Success, ConfigError> Build(const TopologySpec& spec, std::span<const Mod
   for (const DeviceSpec& device : spec.devices) {
     const auto model = std::ranges::find(models, device.model, &Model::name);
     CHECK_OURS(model != models.end());
-    machine.AddDevice(device.bdf, *model, Params(model->params, device.params), device.driver);
+    std::map<std::string, std::vector<std::byte>, std::less<>> dumps;
+    for (const auto& [name, dump] : device.dumps) dumps.emplace(name, dump.bytes);
+    machine.AddDevice(device.bdf, *model, Params(model->params, device.params, std::move(dumps)),
+                      device.driver);
   }
   for (const GroupSpec& spec_group : spec.groups) {
     IommuGroup& group = machine.AddGroup(spec_group.id);

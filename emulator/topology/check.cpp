@@ -94,6 +94,16 @@ void CheckParam(const std::string& place, const ParamSpec& spec, u64 value, Erro
                NearestPowers(spec, value));
 }
 
+void ReportUnknown(const std::string& place, const Model& model, const std::string& name,
+                   ErrorList& errors) {
+  errors.Add(place, fmt::format("{} has no parameter {}", model.name, Quote(name)), [&] {
+    std::vector<std::string> names;
+    for (const DumpSpec& row : model.dumps) names.emplace_back(row.name);
+    for (const ParamSpec& row : model.params) names.emplace_back(row.name);
+    return DidYouMean(name, names, OneOf(names, "remove it"));
+  });
+}
+
 void CheckDevice(const std::string& place, const DeviceDraft& device, const Model& model,
                  ErrorList& errors) {
   for (const auto& param : device.params) {
@@ -105,12 +115,16 @@ void CheckDevice(const std::string& place, const DeviceDraft& device, const Mode
       if (param.second) CheckParam(param_place, *spec, *param.second, errors);
       continue;
     }
-    errors.Add(param_place, fmt::format("{} has no parameter {}", model.name, Quote(name)), [&] {
-      std::vector<std::string> names;
-      for (const ParamSpec& row : model.params) names.emplace_back(row.name);
-      return DidYouMean(name, names, OneOf(names, "remove it"));
-    });
+    ReportUnknown(param_place, model, name, errors);
   }
+  for (const auto& [name, dump] : device.dumps)
+    if (std::ranges::find(model.dumps, name, &DumpSpec::name) == model.dumps.end())
+      ReportUnknown(place + "/params/" + PointerToken(name), model, name, errors);
+  for (const DumpSpec& spec : model.dumps)
+    if (spec.required && !device.dumps.contains(std::string(spec.name)))
+      errors.Add(place, fmt::format("{} needs the parameter \"{}\"", model.name, spec.name),
+                 fmt::format("give a file: {}", spec.meaning));
+  if (!model.dumps.empty()) CheckReplica(place, device, errors);
 }
 
 }  // namespace

@@ -12,8 +12,12 @@ namespace vfiolab::topology {
 // made of whole pages, not overlapping.
 void CheckIommu(const Draft& draft, ErrorList& errors);
 
-// Models: in `models`. Parameters: the model's own, each in its range.
+// Models: in `models`. Parameters: the model's own, each in its range; files that it needs.
 void CheckModels(const Draft& draft, std::span<const Model> models, ErrorList& errors);
+
+// A device made from a dump: that of a function, with a size for each of its BARs and for no other,
+// large enough for what MSI-X has there. `place` is the device's.
+void CheckReplica(const std::string& place, const DeviceDraft& device, ErrorList& errors);
 
 // Addresses: each used once, with a function 0 at the same device, not on a bus that a bridge
 // claims but none leads to. Bridges: buses behind them above their own, each claimed by one

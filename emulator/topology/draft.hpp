@@ -15,6 +15,7 @@ struct DeviceDraft {
   std::optional<std::string> model;
   std::string driver = "vfio-pci";
   std::map<std::string, std::optional<u64>> params;
+  std::map<std::string, std::optional<ConfigDump>> dumps;  // no bytes until the file was read
 };
 
 struct BridgeDraft {

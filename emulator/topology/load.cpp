@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "topology/check.hpp"
+#include "topology/config_dump.hpp"
 #include "topology/parse.hpp"
 #include "topology/read.hpp"
 
@@ -60,6 +61,7 @@ TopologySpec Finish(const Draft& draft, std::string_view file_name) {
     added.model = *device.model;
     added.driver = device.driver;
     for (const auto& [name, value] : device.params) added.params.emplace(name, *value);
+    for (const auto& [name, dump] : device.dumps) added.dumps.emplace(name, *dump);
   }
   for (const GroupDraft& group : draft.groups) {
     GroupSpec& added = spec.groups.emplace_back();
@@ -87,6 +89,7 @@ Result<TopologySpec, std::vector<ConfigError>> Load(std::string_view text,
   Draft draft;
   if (const auto root = Parse(text, errors)) {
     draft = Read(*root, errors);
+    ReadDumps(draft, models, std::filesystem::path(file_name).parent_path().string(), errors);
     Check(draft, models, errors);
   }
   if (!errors.empty()) return Failure{errors.Take()};

@@ -13,9 +13,9 @@
 namespace vfiolab::topology {
 
 // `text` is what `file_name` holds; the name is for messages and, without directory and extension,
-// for a topology that has none of its own. Fails with every error of the file, in the order they
-// were found and at most ErrorList::kMostShown (plus one that counts the rest). Throws nothing for
-// whatever `text` holds.
+// for a topology that has none of its own. Files that the topology names lie where it does. Fails
+// with every error of the file, in the order they were found and at most ErrorList::kMostShown
+// (plus one that counts the rest). Throws nothing for whatever `text` holds.
 Result<TopologySpec, std::vector<ConfigError>> Load(std::string_view text,
                                                     std::string_view file_name,
                                                     std::span<const Model> models);

@@ -7,6 +7,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "device/params.hpp"
 #include "topology/edit_distance.hpp"
 #include "topology/json_reader.hpp"
 #include "topology/text.hpp"
@@ -133,8 +134,13 @@ DeviceDraft ReadDevice(const JsonValue& value, Draft& draft) {
     device.model = model->Text("the name of a device model, like \"edu\"");
   if (const auto driver = fields.Find("driver")) device.driver = ReadDriver(*driver);
   if (const auto params = fields.Find("params"))
-    JsonObject(*params).ForEach([&](const std::string& name, const JsonValue& number) {
-      device.params.emplace(name, number.Number());
+    JsonObject(*params).ForEach([&](const std::string& name, const JsonValue& item) {
+      if (name != kConfigDump) {
+        device.params.emplace(name, item.Number());
+        return;
+      }
+      const auto file = item.Text("the name of a file with the output of `lspci -xxxx`");
+      device.dumps.emplace(name, file ? std::optional(ConfigDump{*file, {}}) : std::nullopt);
     });
   return device;
 }

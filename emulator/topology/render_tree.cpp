@@ -93,6 +93,8 @@ class Tree {
   void AddDetails(Bdf bdf, const std::string& indent) {
     const auto it = devices_.find(bdf);
     if (it == devices_.end()) return;
+    for (const auto& [name, dump] : it->second->dumps)
+      text_ += fmt::format("{}  {} = {}\n", indent, name, Quote(dump.file));
     for (const auto& [name, value] : it->second->params)
       text_ += fmt::format("{}  {} = {}\n", indent, name, ParamText(value));
     if (!describe_) return;

@@ -10,12 +10,21 @@
 
 namespace vfiolab::topology {
 
+// A file with bytes of config space.
+struct ConfigDump {
+  std::string file;  // as the topology names it
+  std::vector<std::byte> bytes;
+
+  bool operator==(const ConfigDump&) const = default;
+};
+
 struct DeviceSpec {
   Bdf bdf;
   std::string model;  // a name in the model registry
   // "vfio-pci", any other name (a simulated host driver), or "" for none.
   std::string driver = "vfio-pci";
   std::map<std::string, u64> params;  // checked against the model's ParamSpecs
+  std::map<std::string, ConfigDump> dumps;  // by the model's DumpSpecs
 
   bool operator==(const DeviceSpec&) const = default;
 };

@@ -30,6 +30,7 @@ json IommuToJson(const Iommu& iommu) {
 json DeviceToJson(const DeviceSpec& device) {
   json params = json::object();
   for (const auto& [name, value] : device.params) params[name] = value;
+  for (const auto& [name, dump] : device.dumps) params[name] = dump.file;
   return {{"bdf", device.bdf.ToString()},
           {"model", device.model},
           {"driver", device.driver.empty() ? json() : json(device.driver)},

@@ -36,10 +36,11 @@ struct Testdev : Lab {
 
 TEST_CASE("the registry lists the models by name", "[models]") {
   const auto models = fake_devices::Models();
-  REQUIRE(models.size() == 3);
+  REQUIRE(models.size() == 4);
   CHECK(models[0].name == "edu");
   CHECK(models[1].name == "pci-testdev");
-  CHECK(models[2].name == "scratch");
+  CHECK(models[2].name == "replica");
+  CHECK(models[3].name == "scratch");
 }
 
 TEST_CASE("scratch remembers a word and counts its writes", "[models]") {

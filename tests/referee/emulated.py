@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 
-from guest import HERE, gather
+from guest import HERE, gather, scatter
 
 AT_ONCE = 2
 TIMEOUT = 60
@@ -79,9 +79,7 @@ def main():
     args = parser.parse_args()
     began = time.monotonic()
     results = play(args.vfiolab, args.player, args.machine, gather(args.traces), args.timeout)
-    args.out.mkdir(parents=True, exist_ok=True)
-    for name, text in results.items():
-        (args.out / name).write_text(text)
+    scatter(args.out, results)
     print(f"emulated.py: {len(results)} traces in {time.monotonic() - began:.1f} s")
 
 

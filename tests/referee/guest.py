@@ -4,7 +4,7 @@
 usage: guest.py --kernel DIR_OR_FILE --player PLAYER [--machine DIR] --out OUTDIR TRACE...
 
 KERNEL is a bzImage with everything built in, or what kernel.sh leaves: vmlinuz and modules/. PLAYER is
-linked statically. A directory in TRACE stands for the files in it. The environment variable
+linked statically. A directory in TRACE stands for the *.trace files below it. The environment variable
 VFIOLAB_GUEST_KERNEL names a kernel to take instead of the built one.
 """
 import argparse
@@ -217,15 +217,23 @@ def play(kernel, player, machine_dir, traces, timeout=None):
 
 
 def gather(paths):
-    """name -> text of trace files; a directory stands for the files in it."""
+    """name -> text of trace files; a directory stands for the traces below it, named by their way from it."""
     traces = {}
     for path in map(pathlib.Path, paths):
-        for file in sorted(path.iterdir()) if path.is_dir() else [path]:
-            if file.is_file():
-                if file.name in traces:
-                    sys.exit(f"two traces are called {file.name}")
-                traces[file.name] = file.read_text()
+        for file in sorted(path.rglob("*.trace")) if path.is_dir() else [path]:
+            name = str(file.relative_to(path)) if path.is_dir() else file.name
+            if name in traces:
+                sys.exit(f"two traces are called {name}")
+            traces[name] = file.read_text()
     return traces
+
+
+def scatter(out, results):
+    """Writes the files that `gather` would read."""
+    for name, text in results.items():
+        file = pathlib.Path(out, name)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
 
 
 def main():
@@ -246,9 +254,7 @@ def main():
         sys.exit(f"guest.py: {error}")
     if args.console:
         pathlib.Path(args.console).write_text(console)
-    args.out.mkdir(parents=True, exist_ok=True)
-    for name, text in results.items():
-        (args.out / name).write_text(text)
+    scatter(args.out, results)
     times = " ".join(f"{stage} {clock}" for stage, clock in stages(console).items())
     print(f"guest.py: {len(results)} of {len(traces)} traces in {time.monotonic() - began:.1f} s ({times})")
     return 0 if len(results) == len(traces) else 1

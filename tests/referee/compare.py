@@ -28,8 +28,9 @@ class Difference:
 
     @property
     def kind(self):
-        """What must stay while a trace is made smaller: the command and what both sides said."""
-        return f"{command(self.operation)} {shape(self.ours)} | {shape(self.theirs)}"
+        """What must stay while a trace is made smaller: the command and what both sides said, in one word."""
+        words = (command(self.operation), shape(self.ours), shape(self.theirs))
+        return ":".join(word.replace(" ", ",") for word in words)
 
 
 def split(line):
@@ -46,7 +47,7 @@ def operations(text):
 
 
 def command(operation):
-    """The operation's name; of an ioctl its command's."""
+    """The operation's name; of an ioctl its command's, of pread and pwrite with the region."""
     words = operation.split()
     if words and words[0].endswith(":"):
         words = words[1:]
@@ -54,6 +55,8 @@ def command(operation):
         words = words[2:]
     if words[:1] == ["ioctl"] and len(words) > 2:
         return words[2]
+    if len(words) > 2 and words[0] in ("pread", "pwrite") and ":" in words[2]:
+        return f"{words[0]}-{words[2].partition(':')[0]}"
     return words[0] if words else ""
 
 

@@ -102,9 +102,9 @@ class Campaign:
 
 
 def known_kinds(path):
-    """Names in the list of what is known to be wrong, a line each."""
+    """The first words of the lines that say what is known to be wrong."""
     lines = path.read_text().splitlines() if path.exists() else []
-    return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    return [line.split()[0] for line in lines if line.strip() and not line.startswith("#")]
 
 
 def main():

@@ -207,5 +207,5 @@ def plain_calls(w):
 
 
 MOVES = [(open_container, 2), (open_group, 3), (get_device, 4), (set_container, 4),
-         (unset_container, 2), (set_iommu, 4), (ask_container, 5), (ask_group, 4),
-         (wrong_kind, 2), (plain_calls, 1), (set_up, 4)]
+         (unset_container, 4), (set_iommu, 4), (ask_container, 5), (ask_group, 4),
+         (wrong_kind, 3), (plain_calls, 2), (set_up, 3)]

@@ -192,31 +192,36 @@ def while_raised(w, process, handle, device):
 
 
 def ioeventfd(w):
-    found = w.pick([f for f in w.machine.every("device") if f[2].device.facts.memory_bar >= 0])
+    """An eventfd that writes: to an edu's liveness register, which can be read, or to memory."""
+    found = w.pick([f for f in w.machine.every("device")
+                    if f[2].device.facts.edu or f[2].device.facts.memory_bar >= 0])
     if not found:
         return False
     process, handle, file = found
     device = file.device
-    bar, size = device.facts.memory_bar, w.pick((1, 2, 4, 8))
-    at = w.random.randrange(16) * 0x40 + 0x20
+    bar, size, at = max(device.facts.memory_bar, 0), 4, 4
+    if not device.facts.edu:
+        size, at = w.pick((1, 2, 4, 8)), w.random.randrange(16) * 0x40 + 0x20
     if w.wrong() or not device.memory_on:
         flags, offset, fd = w.pick(((3, f"{bar}:0x0", -1), (0, f"{bar}:0x0", -1),
                                     (16, f"{bar}:0x0", -1), (4, "7:0x0", -1), (4, f"{bar}:0x0", -2),
-                                    (4, f"{bar}:0x10000", -1), (4, f"{bar}:0xffff", -1),
+                                    (4, f"{bar}:0x100000", -1), (4, f"{bar}:0xfffff", -1),
                                     (4, f"{bar}:0x0", -1), (4, "3:0x0", -1), (4, f"{bar}:0x0", 999)))
         w.say(process, f"ioctl {handle} VFIO_DEVICE_IOEVENTFD flags={flags} offset={offset} "
                        f"data=1 fd={fd}{w.spoiled(28)}")
         return
     event = make_event(w, process)
     words = f"flags={size} offset={bar}:{at:#x} data=0x5a"
-    w.say(process, f"pwrite {handle} {bar}:{at:#x} zero:8")
+    if device.facts.edu:
+        w.say(process, f"pwrite {handle} 0:0x4 u32:0")
     w.say(process, f"ioctl {handle} VFIO_DEVICE_IOEVENTFD {words} fd={event}")
     w.say(process, f"signal {event} 1")
     w.say(process, "settle")
-    w.say(process, f"pread {handle} {bar}:{at:#x} 8")
+    if device.facts.edu:
+        w.say(process, f"pread {handle} 0:0x4 u32")
     if w.chance(0.7):
         w.say(process, f"ioctl {handle} VFIO_DEVICE_IOEVENTFD {words} fd=-1")
 
 
-MOVES = [(enable, 7), (disable, 2), (loop_back, 4), (mask, 3), (single, 3), (garbage, 2),
+MOVES = [(enable, 7), (disable, 2), (loop_back, 4), (mask, 3), (single, 3), (garbage, 4),
          (interrupt, 4), (ioeventfd, 2)]

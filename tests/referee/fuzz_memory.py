@@ -277,8 +277,8 @@ def dma(w):
     if not device.command & 4:
         device.command |= 4
         w.say(process, f"pwrite {handle} 7:4 u16:{device.command:#x}")
-    mapping, size = w.pick(maps), w.pick((4, 16, 64, 256, 4096))
-    at = w.pick((0, 0x100, 0x800)) if size < 4096 else 0
+    mapping, size = w.pick(maps), w.pick((4, 16, 64, 256, 2048))
+    at = w.pick((0, 0x100, 0x7f0))       # older QEMUs end when a transfer fills the buffer
     iova = mapping.iova + w.pick((0, 0, mapping.size - size))
     device.buffer = [r for r in device.buffer if r[1] <= at or r[0] >= at + size]
     if mapping.flags & READ:
@@ -295,4 +295,4 @@ def dma(w):
 
 
 MOVES = [(new_memory, 3), (map_dma, 14), (unmap_dma, 7), (restore_vaddr, 3), (dirty, 4), (touch, 5),
-         (change, 1), (dma, 6)]
+         (change, 2), (dma, 6)]

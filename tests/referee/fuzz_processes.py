@@ -5,7 +5,7 @@ from fuzz_state import Event, Process, drop
 
 
 def fork(w):
-    if len(w.machine.processes) >= 3 or w.chance(0.3):
+    if len(w.machine.processes) >= 3 or w.chance(0.5):
         return False
     parent = w.pick(w.machine.processes.values())
     name = w.name("p")
@@ -131,8 +131,8 @@ def closed_use(w):
 
 
 def finish(w):
-    """Half of the traces take everything down by hand, in any order; the others just end."""
-    if w.chance(0.5):
+    """Some traces take everything down by hand, in any order; the others just end."""
+    if w.chance(0.7):
         return
     for process in list(w.machine.processes.values())[1:]:
         w.say(process, "exit")
@@ -143,5 +143,5 @@ def finish(w):
         close_now(w, main, name, main.files[name])
 
 
-MOVES = [(fork, 1), (end, 1), (hand_over, 1), (duplicate, 1.5), (close, 3), (new_event, 2),
-         (use_event, 2), (limit, 0.7), (closed_use, 0.7)]
+MOVES = [(fork, 4), (end, 1.5), (hand_over, 4), (duplicate, 1.5), (close, 3), (new_event, 2),
+         (use_event, 2), (limit, 0.7), (closed_use, 2)]

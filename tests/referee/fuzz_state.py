@@ -12,7 +12,7 @@ class Facts:
     irqs: tuple                 # vectors of INTx, MSI and MSI-X
     config: int = 256
     edu: bool = False
-    memory_bar: int = -1        # the BAR that keeps what is written to it
+    memory_bar: int = -1        # the BAR that is memory
     can_reset: bool = False
     bus_reset: bool = False
     capabilities: dict = field(default_factory=dict)
@@ -122,7 +122,6 @@ class Device:
         self.single = {}                        # eventfds of ERR and REQ
         self.unmask_fd = False
         self.command = 2
-        self.known = {}                         # bytes of the memory BAR that this trace wrote
         self.buffer = []                        # ranges of an edu's buffer that DMA filled
         self.ioeventfds = []
         self.sleeping = False

@@ -81,14 +81,14 @@ class ShrinkTest(unittest.TestCase):
     def test_a_planted_difference_is_shrunk_to_a_few_operations(self):
         campaign = Campaign(FakeSides(), say=lambda text: None)
         campaign.run(0, 40, 60)
-        self.assertEqual(list(campaign.found), ["VFIO_IOMMU_MAP_DMA N | ENOSPC"])
-        self.assertGreater(campaign.counted["VFIO_IOMMU_MAP_DMA N | ENOSPC"], 1)
+        self.assertEqual(list(campaign.found), ["VFIO_IOMMU_MAP_DMA:N:ENOSPC"])
+        self.assertGreater(campaign.counted["VFIO_IOMMU_MAP_DMA:N:ENOSPC"], 1)
         _, _, trace = next(iter(campaign.found.values()))
         self.assertLess(len(compare.operations(trace)), 10)
         self.assertEqual(campaign.report(), 1)
 
     def test_a_known_difference_is_no_difference(self):
-        campaign = Campaign(FakeSides(), ["VFIO_IOMMU_MAP_DMA N | ENOSPC"], say=lambda text: None)
+        campaign = Campaign(FakeSides(), ["VFIO_IOMMU_MAP_DMA:N:ENOSPC"], say=lambda text: None)
         campaign.run(0, 10, 60)
         self.assertEqual(campaign.report(), 0)
 
@@ -106,6 +106,15 @@ class ShrinkTest(unittest.TestCase):
             return ["map" in text and "GET_INFO" in text for text in texts]
         self.assertEqual(shrink(trace, differs),
                          "trace 1\nm = map 0x1000 rw\nioctl 3 VFIO_DEVICE_GET_INFO\n")
+
+    def test_copies_are_replaced_by_what_they_copy(self):
+        trace = ("trace 1\nc = open /dev/vfio/vfio rw\nc2 = dup c\nfork p\n"
+                 "p: ioctl c2 VFIO_GET_API_VERSION\n")
+
+        def differs(texts):
+            return ["VFIO_GET_API_VERSION" in text for text in texts]
+        self.assertEqual(shrink(trace, differs),
+                         "trace 1\nc = open /dev/vfio/vfio rw\nioctl c VFIO_GET_API_VERSION\n")
 
 
 class CompareTest(unittest.TestCase):
@@ -130,7 +139,7 @@ class CompareTest(unittest.TestCase):
     def test_behind_a_known_success_of_one_side_nothing_is_compared(self):
         ours = "close c -> 0\nsettle -> ok\n"
         theirs = "close c -> EBADF\nsettle -> timeout\n"
-        self.assertIsNone(compare.first_difference(ours, theirs, ["close N | EBADF"]))
+        self.assertIsNone(compare.first_difference(ours, theirs, ["close:N:EBADF"]))
 
     def test_successes_and_errnos_are_counted(self):
         counts = compare.histogram(["close c -> 0\nclose c -> EBADF\nsettle -> ok\n"])

@@ -13,7 +13,7 @@ import fuzz_memory
 import fuzz_processes
 from fuzz_state import Machine
 
-WRONG = 0.30        # of the operations that could succeed
+WRONG = 0.45        # of the operations that could succeed
 HOSTILE_ARGSZ = (0, 1, 0x7fffffff, 0xffffffff)
 FIRST_LINES = ("trace 1", "machine referee")
 
@@ -60,7 +60,7 @@ class Writer:
 
     def spoiled(self, size, writes_back=False):
         """Words that make a struct of `size` bytes wrong, or "" (most of the time)."""
-        if not self.chance(0.10):
+        if not self.chance(0.22):
             return ""
         words = [f" argsz={size - 1}", f" room={size - 1}", " at=bad", " at=null", f" room=4",
                  f" argsz={self.pick(HOSTILE_ARGSZ[:2])}"]

@@ -6,7 +6,7 @@ boot a machine.
 import re
 
 from compare import HEADERS, split
-from trace_names import WORD, consistent_positions
+from trace_names import WORD, consistent_positions, parse
 
 BATCH = 150         # candidates in a round
 MAX_ROUNDS = 60
@@ -99,10 +99,27 @@ def _simpler(current, judge):
         if yes:
             chosen.setdefault(at, text)
     if not chosen:
-        return None
+        return _merged(current, judge)
     if len(chosen) > 1 and judge([_with(current, chosen)])[0]:
         return _with(current, chosen)
     return _with(current, dict([next(iter(chosen.items()))]))
+
+
+def _merged(current, judge):
+    """`current` with a forked process or a duplicate replaced by what it is a copy of, or None."""
+    candidates = []
+    for at, line in enumerate(current):
+        operation, rest = parse(line), current[:at] + current[at + 1:]
+        if operation.verb == "fork":
+            child, parent = f"{operation.words[0]}: ", operation.process
+            prefix = "" if parent == "main" else f"{parent}: "
+            candidates.append([prefix + text[len(child):] if text.startswith(child) else text
+                               for text in rest])
+        elif operation.verb == "dup" and operation.makes:
+            copy = re.compile(rf"\b{operation.makes}\b")
+            candidates.append([copy.sub(operation.words[0], text) for text in rest])
+    candidates = [c for c in candidates if len(consistent_positions(c, range(len(c)))) == len(c)]
+    return next((c for c, yes in zip(candidates, judge(candidates)) if yes), None)
 
 
 def _with(current, changed):

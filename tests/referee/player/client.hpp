@@ -62,6 +62,10 @@ class Client {
   std::string Tail(const IoctlShape& shape, const std::vector<unsigned char>& before,
                    const unsigned char* after) const;
   std::string Transfer(const Line& line);
+  // Remembers what of config space was written.
+  void NoteWrite(const Device* device, std::uint64_t offset, std::size_t count);
+  // A device that this process opens first is as firmware left it.
+  void NoteOpen(const Device* device);
   std::string Show(const Line& line, std::uint64_t offset, const unsigned char* bytes,
                    std::size_t count) const;
   std::string Eventfd(const Line& line);
@@ -82,6 +86,7 @@ class Client {
   Arena arena_;
   std::map<std::string, int, std::less<>> files_;
   std::map<int, const Device*> devices_;
+  std::map<const Device*, Written> written_;
   std::map<std::string, Memory, std::less<>> memory_;
   int next_file_ = 100;
   std::uint64_t next_address_ = 0x100000000000;

@@ -14,7 +14,7 @@ namespace player {
 namespace {
 
 constexpr std::chrono::seconds kPatience{2};
-constexpr std::uint64_t kConfigRegion = 7;
+constexpr std::uint64_t kConfigRegion = 7, kOffsetMask = (1ull << 40) - 1;
 
 // QEMU's edu device.
 constexpr std::uint64_t kEduSource = 0x80, kEduTarget = 0x88, kEduCount = 0x90, kEduCommand = 0x98;
@@ -111,16 +111,37 @@ std::string Client::Transfer(const Line& line) {
           ? (positioned ? pwrite(fd, buffer, bytes.size(), place) : write(fd, buffer, bytes.size()))
           : (positioned ? pread(fd, buffer, bytes.size(), place) : read(fd, buffer, bytes.size()));
   if (count < 0) return ErrnoName(errno);
+  if (writes && positioned)
+    NoteWrite(DeviceOf(line.arguments[0]), offset, static_cast<std::size_t>(count));
   if (writes || elsewhere || count == 0) return std::to_string(count);
   return std::to_string(count) + " " + Show(line, offset, buffer, static_cast<std::size_t>(count));
+}
+
+void Client::NoteWrite(const Device* device, std::uint64_t offset, std::size_t count) {
+  if (offset >> 40 != kConfigRegion) return;
+  Written& written = written_[device];
+  for (std::uint64_t at = offset & kOffsetMask; count > 0 && at < written.size(); ++at, --count)
+    written[at] = true;
+}
+
+void Client::NoteOpen(const Device* device) {
+  for (const auto& [fd, open] : devices_)
+    if (open == device && fcntl(fd, F_GETFD) >= 0) return;
+  written_.erase(device);
 }
 
 std::string Client::Show(const Line& line, std::uint64_t offset, const unsigned char* bytes,
                          std::size_t count) const {
   const bool config = offset >> 40 == kConfigRegion && line.operation == "pread";
-  const std::string text = config ? Machine::ConfigText(DeviceOf(line.arguments[0]),
-                                                        offset & ((1ull << 40) - 1), bytes, count)
-                                  : Hex(bytes, count);
+  std::string text;
+  if (config) {
+    const Device* device = DeviceOf(line.arguments[0]);
+    const auto written = written_.find(device);
+    text = Machine::ConfigText(device, written == written_.end() ? Written{} : written->second,
+                               offset & kOffsetMask, bytes, count);
+  } else {
+    text = Hex(bytes, count);
+  }
   if (!line.arguments.back().starts_with('u') || count > 8 || text.size() != 2 * count ||
       text.find_first_of(".{") != text.npos)
     return text;

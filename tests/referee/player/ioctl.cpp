@@ -100,7 +100,9 @@ std::string Client::Ioctl(const Line& line) {
   const int result = ioctl(fd, number, argument);
   if (result < 0) return ErrnoName(errno);
   if (number != kGetDeviceFd) return std::to_string(result);
-  Keep(line.name, result, machine_.FindByAddress(text));
+  const Device* device = machine_.FindByAddress(text);
+  NoteOpen(device);
+  Keep(line.name, result, device);
   return "fd";
 }
 

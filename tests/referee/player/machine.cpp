@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <climits>
 #include <cstring>
 #include <fstream>
@@ -12,6 +13,7 @@ namespace player {
 namespace {
 
 constexpr std::uint64_t kFirstBar = 0x10, kBeyondBars = 0x28, kInterruptLine = 0x3c;
+constexpr unsigned char kWide = 4;
 
 std::optional<unsigned> GroupOf(const std::string& address) {
   char target[PATH_MAX];
@@ -26,12 +28,13 @@ std::optional<unsigned> GroupOf(const std::string& address) {
 
 }  // namespace
 
-std::optional<unsigned> Device::BarAt(std::uint64_t at) const {
-  if (at < kFirstBar || at >= kBeyondBars) return std::nullopt;
-  const auto bar = static_cast<unsigned>(at & ~std::uint64_t{3});
+Device::Bar Device::BarAt(std::uint64_t at) const {
+  if (at < kFirstBar || at >= kBeyondBars || at % 4 != 0) return Bar::kNone;
   constexpr std::array<unsigned char, 4> kNothing{};
-  if (std::memcmp(first_config.data() + bar, kNothing.data(), 4) == 0) return std::nullopt;
-  return bar;
+  if (at > kFirstBar && BarAt(at - 4) == Bar::kLow && (first_config[at - 4] & 7) == kWide)
+    return Bar::kHigh;
+  const bool absent = std::memcmp(first_config.data() + at, kNothing.data(), 4) == 0;
+  return absent ? Bar::kNone : Bar::kLow;
 }
 
 bool Machine::Load(const std::string& path) {
@@ -79,28 +82,29 @@ const Device* Machine::FindByAddress(std::string_view address) const {
   return nullptr;
 }
 
-std::string Machine::ConfigText(const Device* device, std::uint64_t at, const unsigned char* bytes,
-                                std::size_t size) {
+std::string Machine::ConfigText(const Device* device, const Written& written, std::uint64_t at,
+                                const unsigned char* bytes, std::size_t size) {
   std::string text;
   for (std::size_t i = 0; i < size;) {
-    const std::uint64_t here = at + i;
-    const auto is_first = [&](std::size_t count) {
-      return std::memcmp(bytes + i, device->first_config.data() + here, count) == 0;
+    const std::uint64_t here = at + i, word = here & ~std::uint64_t{3};
+    const auto unwritten = [&](std::size_t count) {
+      return std::none_of(written.begin() + here, written.begin() + here + count,
+                          [](bool b) { return b; });
     };
-    const auto bar = device == nullptr ? std::nullopt : device->BarAt(here);
-    if (bar && *bar == here && size - i >= 4 && is_first(4)) {
-      text += "{bar}";
+    const Device::Bar bar = device == nullptr ? Device::Bar::kNone : device->BarAt(word);
+    const std::string type = Hex(bytes + i, 1).substr(1);
+    if (bar != Device::Bar::kNone && here == word && size - i >= 4 && unwritten(4)) {
+      text += bar == Device::Bar::kLow ? "{bar:" + type + "}" : "{bar}";
       i += 4;
-    } else if (bar && (*bar != here || size - i < 4) && is_first(1)) {
-      text += "..";
-      i += 1;
-    } else if (device != nullptr && here == kInterruptLine && is_first(1)) {
-      text += "{line}";
-      i += 1;
-    } else {
-      text += Hex(bytes + i, 1);
-      i += 1;
+      continue;
     }
+    if (bar != Device::Bar::kNone && unwritten(1))
+      text += "." + (bar == Device::Bar::kLow && here == word ? type : ".");
+    else if (device != nullptr && here == kInterruptLine && unwritten(1))
+      text += "{line}";
+    else
+      text += Hex(bytes + i, 1);
+    ++i;
   }
   return text;
 }

@@ -15,9 +15,13 @@ struct Device {
   std::optional<unsigned> group;
   std::array<unsigned char, 64> first_config{};  // as the machine was found
 
-  // The BAR register that covers config space byte `at` and holds an address; nothing else.
-  std::optional<unsigned> BarAt(std::uint64_t at) const;
+  enum class Bar { kNone, kLow, kHigh };  // kHigh: the upper half of a 64-bit BAR
+  // What the 32-bit word of config space is that begins at `at`.
+  Bar BarAt(std::uint64_t at) const;
 };
+
+// Which bytes of config space a client has written since it opened the device.
+using Written = std::array<bool, 64>;
 
 class Machine {
  public:
@@ -30,9 +34,10 @@ class Machine {
   std::string GroupName(unsigned group) const;
   const Device* FindByAddress(std::string_view address) const;
 
-  // Bytes of config space as hexadecimal digits, with {bar} and {line} for what firmware chose.
-  static std::string ConfigText(const Device* device, std::uint64_t at, const unsigned char* bytes,
-                                std::size_t size);
+  // Bytes of config space as hexadecimal digits, but for what firmware chose and nobody has
+  // written since.
+  static std::string ConfigText(const Device* device, const Written& written, std::uint64_t at,
+                                const unsigned char* bytes, std::size_t size);
 
  private:
   std::string path_;

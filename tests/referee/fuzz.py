@@ -30,7 +30,11 @@ class Sides:
 
     def kernel(self, traces):
         import guest
-        return guest.play(self.args.kernel, self.args.player, self.args.machine, traces)
+        try:
+            return guest.play(self.args.kernel, self.args.player, self.args.machine, traces)
+        except guest.GuestError as error:
+            print(f"fuzz: {error}", file=sys.stderr)
+            return {}
 
     def vfiolab(self, traces):
         import emulated
@@ -48,7 +52,7 @@ class Campaign:
         self.found = {}             # kind: (seed, difference, smallest trace)
         self.counted = Counter()    # kind: how many traces begin to differ so
         self.outcomes = Counter()
-        self.compared = 0
+        self.compared = self.lost = 0
 
     def run(self, first, count, operations, small=True):
         for start in range(first, first + count, BATCH):
@@ -61,6 +65,7 @@ class Campaign:
         self.outcomes += compare.histogram(ours.values())
         for name, trace in traces.items():
             if name not in ours or name not in theirs:
+                self.lost += 1
                 self.say(f"seed {int(name)}: no results of {'vfiolab' if name in ours else 'kernel'}")
                 continue
             self.compared += len(compare.operations(ours[name]))
@@ -97,8 +102,8 @@ class Campaign:
             self.say(f"# {kind}: {self.counted[kind]} times, first with seed {seed}\n"
                      f"# kernel:  {difference.ours}\n# vfiolab: {difference.theirs}\n{trace}")
         self.say(f"{self.compared} operations compared, {compare.succeeded(self.outcomes):.1f} % "
-                 f"succeeded on the kernel, {len(self.found)} kinds of differences")
-        return 1 if self.found or not self.compared else 0
+                 f"succeeded on the kernel, {len(self.found)} kinds of differences, {self.lost} traces lost")
+        return 1 if self.found or self.lost or not self.compared else 0
 
 
 def known_kinds(path):

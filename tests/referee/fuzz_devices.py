@@ -69,7 +69,7 @@ def config_writes(w, device):
               (0x08, "ones:4"), (0x2c, "ones:4"), (0x34, "u8:0x80"), (0x3d, "u8:2"),
               (0x0e, "u8:0xff"), (0x06, "u16:0xffff"), (0x30, "u32:0xfffff800")]
     writes += [(0x10 + 4 * bar, "u32:0xffffffff") for bar in range(6)]
-    writes += [(0x10, "u32:0x12345000"), (0x10, "u16:0xffff"), (0x12, "u8:0xff")]
+    writes += [(0x10, "u16:0xffff"), (0x12, "u8:0xff")]
     cap = facts.capabilities.get("msi")
     if cap:
         writes += [(cap + 4, "u32:0xfee01000"), (cap + 2, "u16:1"), (cap + 2, "u16:0x70"),

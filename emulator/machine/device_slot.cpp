@@ -71,6 +71,8 @@ void DeviceSlot::ResetFunction() {
   timers_.clear();
   SetIntx(false);
   device_->Reset();
+  if (const u8 at = config_.FindCapability(PCI_CAP_ID_PM))
+    config_.SetBits(at + PCI_PM_CTRL, 2, PCI_PM_CTRL_STATE_MASK, false);
 }
 
 void DeviceSlot::SetMsi(MsiState state) {

@@ -62,8 +62,8 @@ class DeviceSlot final : public DeviceHost {
   // The file that backs BARs that can be mapped; -1 when there is none.
   int shared_memory_fd() const { return memory_ ? memory_->fd() : -1; }
 
-  // Function-level reset of the device. Config space stays: whoever resets a function on a Linux
-  // host saves it before and restores it after.
+  // Function-level reset of the device, which ends in D0. Else config space stays: whoever resets a
+  // function on a Linux host saves it before and restores it after.
   void ResetFunction();
 
   void set_interrupt_sink(InterruptSink* sink) { sink_ = sink; }

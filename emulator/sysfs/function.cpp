@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "pci/function_reset.hpp"
 #include "sysfs/parts.hpp"
 
 namespace vfiolab::sysfs {
@@ -60,10 +61,7 @@ bool AloneOnBus(const PciFunction& function) {
 // How the kernel can reset the function alone, in the order in which it would try
 // (drivers/pci/pci.c pci_reset_fn_methods); empty when it cannot.
 std::string ResetMethods(const PciFunction& function) {
-  std::string methods;
-  const ConfigSpace& config = function.config();
-  if (const u8 at = config.FindCapability(PCI_CAP_ID_EXP))
-    if (config.Get(at + PCI_EXP_DEVCAP, 4) & PCI_EXP_DEVCAP_FLR) methods = "flr";
+  std::string methods = FunctionResets(function.config());
   if (function.slot == nullptr) return methods;
   const Machine& machine = function.slot->machine();
   if (machine.BridgeTo(function.bdf.segment, function.bdf.bus) != nullptr && AloneOnBus(function))

@@ -2,6 +2,8 @@
 
 #include <linux/pci_regs.h>
 
+#include "pci/function_reset.hpp"
+
 namespace vfiolab::vfio {
 
 using uapi::CopyIn;
@@ -36,9 +38,7 @@ void Device::Close() {
 }
 
 bool Device::can_reset() const {
-  const ConfigSpace& config = slot_.config();
-  if (const u8 at = config.FindCapability(PCI_CAP_ID_EXP))
-    if (config.Get(at + PCI_EXP_DEVCAP, 4) & PCI_EXP_DEVCAP_FLR) return true;
+  if (!FunctionResets(slot_.config()).empty()) return true;
   const Bdf bdf = slot_.bdf();
   if (slot_.machine().BridgeTo(bdf.segment, bdf.bus) == nullptr) return false;
   unsigned on_bus = 0;

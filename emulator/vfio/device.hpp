@@ -23,7 +23,8 @@ class Device final : public ConfigEvents {
   VirtualConfig& config() { return *config_; }
   Irqs& irqs() { return *irqs_; }
 
-  // Whether the function can be reset on its own: by FLR, or because it is alone behind a bridge.
+  // Whether the function can be reset on its own: by a reset of its own, or because it is alone
+  // behind a bridge.
   bool can_reset() const;
   // The device starts anew; eventfds and config space stay.
   void Reset() { slot_.ResetFunction(); }
@@ -95,7 +96,11 @@ class DeviceFile final : public OpenFile {
   struct RegionFacts {
     u64 size = 0;
     u32 flags = 0;
-    bool holds_msix_table = false;
+    // The bytes that the MSI-X table takes.
+    struct Range {
+      u64 begin = 0, end = 0;
+      bool Meets(u64 at, u64 count) const { return at < end && at + count > begin; }
+    } msix_table = {};
   };
   RegionFacts BarFacts(unsigned bar, bool can_map) const;
   RegionFacts Facts(u32 region, bool can_map) const;

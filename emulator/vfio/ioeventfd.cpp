@@ -40,8 +40,7 @@ Reply DeviceFile::SetIoeventfd(const IoctlCall& call) {
   const RegionFacts facts = BarFacts(write.bar, false);
   if (write.at + width > facts.size)
     return Fail(EINVAL, fmt::format("{:#x} + {} in a BAR of {:#x}", write.at, width, facts.size));
-  const u64 table = u64{device_.slot().device().identity().msix_vectors} * PCI_MSIX_ENTRY_SIZE;
-  if (facts.holds_msix_table && write.at < table)
+  if (facts.msix_table.Meets(write.at, width))
     return Fail(EINVAL, "the MSI-X table is not the client's to write");
   if (device_.HasIoeventfd(write)) {
     if (request.fd != -1) return Fail(EEXIST, "this write already has an eventfd");

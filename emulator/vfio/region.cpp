@@ -28,13 +28,17 @@ DeviceFile::RegionFacts DeviceFile::BarFacts(unsigned bar, bool can_map) const {
   const bool shared = mapping == BarMapping::kMemory || mapping == BarMapping::kPoll;
   const bool mappable =
       can_map && shared && !layout->io && layout->size >= kPageSize && slot.shared_memory_fd() >= 0;
-  return {layout->size, kReadWrite | (mappable ? VFIO_REGION_INFO_FLAG_MMAP : 0u),
-          identity.msix_vectors > 0 && identity.msix_bar == bar};
+  RegionFacts facts{layout->size, kReadWrite | (mappable ? VFIO_REGION_INFO_FLAG_MMAP : 0u)};
+  if (identity.msix_vectors > 0 && identity.msix_bar == bar)
+    facts.msix_table = {
+        identity.msix_table_offset,
+        identity.msix_table_offset + u64{identity.msix_vectors} * PCI_MSIX_ENTRY_SIZE};
+  return facts;
 }
 
 DeviceFile::RegionFacts DeviceFile::Facts(u32 region, bool can_map) const {
   if (IsBar(region)) return BarFacts(region, can_map);
-  if (region == VFIO_PCI_CONFIG_REGION_INDEX) return {device_.config().size(), kReadWrite, false};
+  if (region == VFIO_PCI_CONFIG_REGION_INDEX) return {device_.config().size(), kReadWrite};
   return {};
 }
 
@@ -69,10 +73,9 @@ Result<std::size_t> DeviceFile::CheckAccess(u32 region, u64 at, std::size_t coun
 
 DeviceFile::Step DeviceFile::NextStep(unsigned bar, u64 at, std::size_t left) const {
   const RegionFacts facts = BarFacts(bar, false);
-  if (facts.holds_msix_table) {
-    const u64 table = u64{device_.slot().device().identity().msix_vectors} * PCI_MSIX_ENTRY_SIZE;
-    if (at < table) return {std::min<std::size_t>(left, table - at), true};
-  }
+  const auto& table = facts.msix_table;
+  if (table.Meets(at, 1)) return {std::min<std::size_t>(left, table.end - at), true};
+  if (at < table.begin) left = std::min<std::size_t>(left, table.begin - at);
   for (const std::size_t length : {8u, 4u, 2u})
     if (left >= length && at % length == 0) return {length, false};
   return {1, false};

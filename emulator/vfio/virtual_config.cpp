@@ -9,39 +9,6 @@ namespace {
 
 constexpr u32 kAll = 0xffffffff;
 
-// Lengths of the capabilities that vfio-pci shows, 0 for those that it hides (pci_cap_length).
-// Three have lengths of their own: MSI, VNDR, EXP.
-std::size_t FixedLength(u8 id) {
-  switch (id) {
-    case PCI_CAP_ID_PM:
-      return PCI_PM_SIZEOF;
-    case PCI_CAP_ID_AGP:
-      return PCI_AGP_SIZEOF;
-    case PCI_CAP_ID_VPD:
-      return PCI_CAP_VPD_SIZEOF;
-    case PCI_CAP_ID_HT:
-      return 28;
-    case PCI_CAP_ID_MSIX:
-      return PCI_CAP_MSIX_SIZEOF;
-    case PCI_CAP_ID_SATA:
-      return 8;
-    case PCI_CAP_ID_AF:
-      return PCI_CAP_AF_SIZEOF;
-    default:
-      return 0;
-  }
-}
-
-std::size_t MsiLength(u32 flags) {
-  return 10u + (flags & PCI_MSI_FLAGS_64BIT ? 4u : 0u) + (flags & PCI_MSI_FLAGS_MASKBIT ? 10u : 0u);
-}
-
-std::size_t ExpressLength(u32 flags) {
-  const bool integrated = (flags & PCI_EXP_FLAGS_TYPE) >> 4 == PCI_EXP_TYPE_RC_END;
-  if ((flags & PCI_EXP_FLAGS_VERS) == 1) return integrated ? 0x0c : PCI_CAP_EXP_ENDPOINT_SIZEOF_V1;
-  return integrated ? 0x2c : 60;
-}
-
 }  // namespace
 
 VirtualConfig::VirtualConfig(DeviceSlot& slot, ConfigEvents& events)
@@ -55,6 +22,7 @@ VirtualConfig::VirtualConfig(DeviceSlot& slot, ConfigEvents& events)
       owner_starts_(virtual_.size()) {
   BuildHeader();
   BuildCapabilities();
+  BuildExtendedCapabilities();
 }
 
 u32 VirtualConfig::Virtual(std::size_t at, unsigned width) const {
@@ -74,6 +42,7 @@ void VirtualConfig::Claim(std::size_t at, std::size_t length, Owner owner) {
 }
 
 void VirtualConfig::Permit(std::size_t at, unsigned width, u32 virtual_bits, u32 writable) {
+  if (at + width > size()) return;  // the tail of a capability that begins too late
   StoreLittleEndian(std::span{virtual_bits_}.subspan(at, width), virtual_bits);
   StoreLittleEndian(std::span{writable_bits_}.subspan(at, width), writable);
 }
@@ -91,57 +60,6 @@ void VirtualConfig::BuildHeader() {
   Permit(PCI_CAPABILITY_LIST, 1, 0xff, 0);
   Permit(PCI_INTERRUPT_LINE, 1, 0xff, 0xff);
   Permit(PCI_INTERRUPT_PIN, 1, 0xff, 0);
-}
-
-// Shows the capabilities that vfio-pci knows; the others drop out of the list.
-void VirtualConfig::BuildCapabilities() {
-  std::size_t link = PCI_CAPABILITY_LIST;
-  u8 at = static_cast<u8>(Virtual(PCI_CAPABILITY_LIST, 1)) & 0xfc;
-  bool any = false;
-  for (int hops = 0; at >= PCI_STD_HEADER_SIZEOF && hops < 48; ++hops) {
-    const u8 next = static_cast<u8>(slot_.config().Get(at + 1u, 1)) & 0xfc;
-    if (BuildCapability(static_cast<u8>(slot_.config().Get(at, 1)), at) != 0) {
-      SetVirtual(link, 1, at);
-      link = at + 1u;
-      any = true;
-    }
-    at = next;
-  }
-  SetVirtual(link, 1, 0);
-  if (!any) SetVirtual(PCI_STATUS, 2, Virtual(PCI_STATUS, 2) & ~u32{PCI_STATUS_CAP_LIST});
-}
-
-std::size_t VirtualConfig::BuildCapability(u8 id, u8 at) {
-  const u32 flags = slot_.config().Get(at + 2u, 2);
-  std::size_t length = FixedLength(id);
-  Owner owner = id == PCI_CAP_ID_MSIX ? Owner::kMsix : Owner::kOther;
-  if (id == PCI_CAP_ID_MSI) length = MsiLength(flags), owner = Owner::kMsi;
-  if (id == PCI_CAP_ID_EXP) length = ExpressLength(flags), owner = Owner::kExpress;
-  if (id == PCI_CAP_ID_VNDR) length = slot_.config().Get(at + 2u, 1);
-  if (length == 0) return 0;
-  Claim(at, length, owner);
-  Permit(at + 1u, 1, 0xff, 0);
-  if (id == PCI_CAP_ID_MSI) {
-    Permit(at + PCI_MSI_FLAGS, 1, 0xff, 0xff);
-    Permit(at + PCI_MSI_ADDRESS_LO, 4, kAll, kAll);
-    const bool wide = flags & PCI_MSI_FLAGS_64BIT;
-    if (wide) Permit(at + PCI_MSI_ADDRESS_HI, 4, kAll, kAll);
-    Permit(at + (wide ? PCI_MSI_DATA_64 : PCI_MSI_DATA_32), 2, 0xffff, 0xffff);
-    if (flags & PCI_MSI_FLAGS_MASKBIT) {
-      Permit(at + (wide ? PCI_MSI_MASK_64 : PCI_MSI_MASK_32), 4, 0, kAll);
-      Permit(at + (wide ? PCI_MSI_PENDING_64 : PCI_MSI_PENDING_32), 4, 0, kAll);
-    }
-  }
-  if (id == PCI_CAP_ID_EXP) {
-    constexpr u32 kVirtual =
-        PCI_EXP_DEVCTL_BCR_FLR | PCI_EXP_DEVCTL_PAYLOAD | PCI_EXP_DEVCTL_READRQ;
-    Permit(at + PCI_EXP_DEVCTL, 2, kVirtual, 0xffff & ~u32{PCI_EXP_DEVCTL_PHANTOM});
-    if (length > PCI_EXP_DEVCTL2 + 1u)
-      Permit(at + PCI_EXP_DEVCTL2, 2, 0, 0xffff & ~u32{PCI_EXP_DEVCTL2_ARI});
-  }
-  if (id == PCI_CAP_ID_VNDR)
-    for (std::size_t i = at + 2u; i < at + length; ++i) Permit(i, 1, 0, 0xff);
-  return length;
 }
 
 std::size_t VirtualConfig::PieceLength(std::size_t at, std::size_t left) const {
@@ -187,6 +105,10 @@ void VirtualConfig::WritePiece(std::size_t at, unsigned width, u32 value) {
       return WriteMsi(at, width, value);
     case Owner::kExpress:
       return WriteExpress(at, width, value);
+    case Owner::kPower:
+      return WritePower(at, width, value);
+    case Owner::kAdvanced:
+      return WriteAdvanced(at, width, value);
     default:
       return WriteDefault(at, width, value);
   }
@@ -241,6 +163,34 @@ void VirtualConfig::WriteExpress(std::size_t at, unsigned width, u32 value) {
     events_.OnFunctionLevelReset();
 }
 
+// The kernel makes the change itself (vfio_pm_config_write).
+void VirtualConfig::WritePower(std::size_t at, unsigned width, u32 value) {
+  WriteDefault(at, width, value);
+  const std::size_t start = owner_starts_[at], control = start + PCI_PM_CTRL;
+  if (at != control) return;
+  constexpr u32 kD1 = 1, kD2 = 2, kD3hot = 3;
+  const u32 state = value & PCI_PM_CTRL_STATE_MASK;
+  const u32 capabilities = slot_.config().Get(start + PCI_PM_PMC, 2);
+  if ((state == kD1 && !(capabilities & PCI_PM_CAP_D1)) ||
+      (state == kD2 && !(capabilities & PCI_PM_CAP_D2)))
+    return;
+  const u32 before = slot_.config().Get(control, 2);
+  const u32 after = (before & ~u32{PCI_PM_CTRL_STATE_MASK}) | state;
+  slot_.WriteConfig(control, std::as_bytes(std::span{&after, 1}).first(2));
+  const bool wakes = (before & PCI_PM_CTRL_STATE_MASK) == kD3hot && state != kD3hot;
+  if (wakes && !(before & PCI_PM_CTRL_NO_SOFT_RESET)) events_.OnFunctionLevelReset();
+}
+
+void VirtualConfig::WriteAdvanced(std::size_t at, unsigned width, u32 value) {
+  WriteDefault(at, width, value);
+  const std::size_t control = owner_starts_[at] + PCI_AF_CTRL;
+  if (!(Virtual(control, 1) & PCI_AF_CTRL_FLR)) return;
+  SetVirtual(control, 1, Virtual(control, 1) & ~u32{PCI_AF_CTRL_FLR});
+  constexpr u32 kBoth = PCI_AF_CAP_TP | PCI_AF_CAP_FLR;
+  if ((slot_.config().Get(owner_starts_[at] + PCI_AF_CAP, 1) & kBoth) == kBoth)
+    events_.OnFunctionLevelReset();
+}
+
 // What a write of all ones shows: the size mask with the type bits, as the hardware would.
 void VirtualConfig::SizeBars() {
   for (unsigned i = 0; i < 6; ++i) {
@@ -259,7 +209,11 @@ void VirtualConfig::SizeBars() {
   bars_written_ = false;
 }
 
-bool VirtualConfig::memory_enabled() const { return Virtual(PCI_COMMAND, 2) & PCI_COMMAND_MEMORY; }
+bool VirtualConfig::memory_enabled() const {
+  if (!(Virtual(PCI_COMMAND, 2) & PCI_COMMAND_MEMORY)) return false;
+  const u8 power = slot_.config().FindCapability(PCI_CAP_ID_PM);
+  return power == 0 || (slot_.config().Get(power + PCI_PM_CTRL, 2) & PCI_PM_CTRL_STATE_MASK) != 3;
+}
 
 bool VirtualConfig::intx_disabled() const {
   return Virtual(PCI_COMMAND, 2) & PCI_COMMAND_INTX_DISABLE;

@@ -30,17 +30,22 @@ class VirtualConfig {
   void Read(std::size_t at, std::span<std::byte> to);
   void Write(std::size_t at, std::span<const std::byte> from);
 
-  // As the client set it: decides whether BARs answer.
+  // As the client set it, and not in D3hot: decides whether memory BARs answer.
   bool memory_enabled() const;
   bool intx_disabled() const;
 
  private:
   // Who owns a byte.
-  enum class Owner : u8 { kHeader, kGap, kMsi, kMsix, kExpress, kOther };
+  enum class Owner : u8 { kHeader, kGap, kMsi, kMsix, kExpress, kPower, kAdvanced, kOther };
 
   void BuildHeader();
   void BuildCapabilities();
-  std::size_t BuildCapability(u8 id, u8 at);
+  void BuildCapability(u8 id, std::size_t at, std::size_t length);
+  void BuildExtendedCapabilities();
+  void PermitPower(std::size_t at);
+  void PermitMsi(std::size_t at);
+  void PermitExpress(std::size_t at, std::size_t length);
+  void PermitExtended(std::size_t at, std::size_t length);
   void Claim(std::size_t at, std::size_t length, Owner owner);
   // Bits in `virtual_bits` live here, not in hardware; bits in `writable` may be written.
   void Permit(std::size_t at, unsigned width, u32 virtual_bits, u32 writable);
@@ -52,6 +57,8 @@ class VirtualConfig {
   void WriteHeader(std::size_t at, unsigned width, u32 value);
   void WriteMsi(std::size_t at, unsigned width, u32 value);
   void WriteExpress(std::size_t at, unsigned width, u32 value);
+  void WritePower(std::size_t at, unsigned width, u32 value);
+  void WriteAdvanced(std::size_t at, unsigned width, u32 value);
   void SizeBars();
 
   u32 Virtual(std::size_t at, unsigned width) const;

@@ -48,12 +48,15 @@ export -f spec schema
 export release asan
 
 check architecture 60 tests/architecture/include_test.py .
+check referee-tools 60 python3 tests/referee/fuzz_test.py
+check golden-rows 60 tests/golden/rows_test.py
 check unit 300 "$release/unit_tests"
 check unit-sanitized 600 "$asan/unit_tests"
 check transport 120 "$release/transport_tests"
 check topologies-and-schema 60 bash -c schema
 check client-suite 180 bash -c 'spec "$release"'
 check client-suite-sanitized 300 bash -c 'spec "$asan"'
+check golden-traces 300 tests/referee/referee.py --build "$release" --check
 for script in tests/e2e/*.sh; do
   [ "$script" = tests/e2e/lib.sh ] && continue
   check "e2e-$(basename "$script" .sh)" 180 "$script" "$release" "$PWD"

@@ -30,7 +30,7 @@ class BarHandler {
   virtual std::span<std::byte> memory() { return {}; }
 };
 
-// The access widths, added up (1 + 2 + 4 + 8), that a BAR takes at an offset. Others read as ones
+// The access widths, added up (1 + 2 + 4 + 8), that a BAR takes at an offset. Others read as zeros
 // and write nothing.
 using WidthsAt = unsigned (*)(Offset);
 

@@ -51,7 +51,7 @@ void DeviceSlot::WriteConfig(std::size_t at, std::span<const std::byte> from) {
 
 void DeviceSlot::ReadBar(unsigned bar, Offset at, std::span<std::byte> to) {
   if (!device_->bar(bar)->spec.Takes(at, to.size())) {
-    std::ranges::fill(to, std::byte{0xff});
+    std::ranges::fill(to, std::byte{0});
     return;
   }
   BarHandler& handler = *device_->bar(bar)->handler;

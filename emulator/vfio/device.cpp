@@ -23,7 +23,19 @@ void Device::Open() {
   config.SetBits(PCI_COMMAND, 2, PCI_COMMAND_INTX_DISABLE, false);
   config_ = std::make_unique<VirtualConfig>(slot_, *this);
   irqs_ = std::make_unique<Irqs>(slot_, [this] { return config_->intx_disabled(); });
-  low_power = false;
+  LeaveLowPower();
+}
+
+bool Device::EnterLowPower(std::optional<Eventfd> wakeup) {
+  if (low_power_) return false;
+  low_power_ = true;
+  wakeup_ = std::move(wakeup);
+  return true;
+}
+
+void Device::LeaveLowPower() {
+  low_power_ = false;
+  wakeup_.reset();
 }
 
 void Device::Close() {
@@ -92,8 +104,12 @@ Reply DeviceFile::Ioctl(CallContext& caller, u32 command, u64 argument) {
 }
 
 Reply DeviceFile::GetInfo(const IoctlCall& call) {
-  constexpr std::size_t kMinimum = VFIOLAB_END_OF(vfio_device_info, num_irqs);
-  vfio_device_info info{};
+  // As Linux 6.6 and newer have it, whatever header this was built with.
+  struct DeviceInfo {
+    u32 argsz, flags, num_regions, num_irqs, cap_offset, pad;
+  };
+  constexpr std::size_t kMinimum = VFIOLAB_END_OF(DeviceInfo, num_irqs);
+  DeviceInfo info{};
   TRY(CopyIn(call, info, kMinimum));
   const std::size_t given = std::min<std::size_t>(info.argsz, sizeof info);
   info.flags = VFIO_DEVICE_FLAGS_PCI | (device_.can_reset() ? VFIO_DEVICE_FLAGS_RESET : 0u);
@@ -110,7 +126,8 @@ Reply DeviceFile::Reset(const IoctlCall&) {
 }
 
 Reply DeviceFile::Feature(const IoctlCall& call) {
-  constexpr u32 kLowPowerEntry = 3, kLowPowerExit = 5;
+  constexpr u32 kLowPowerEntry = 3, kLowPowerEntryWithWakeup = 4, kLowPowerExit = 5;
+  constexpr u32 kMigrationPrecopyInfo = 12;
   constexpr u32 kGet = VFIO_DEVICE_FEATURE_GET, kSet = VFIO_DEVICE_FEATURE_SET;
   constexpr u32 kProbe = VFIO_DEVICE_FEATURE_PROBE;
   vfio_device_feature feature{};
@@ -121,13 +138,35 @@ Reply DeviceFile::Feature(const IoctlCall& call) {
   if (!(feature.flags & kProbe) && operation == (kGet | kSet))
     return Fail(EINVAL, "GET and SET at once");
   const u32 index = feature.flags & VFIO_DEVICE_FEATURE_MASK;
-  if (index != kLowPowerEntry && index != kLowPowerExit)
+  if (index == kMigrationPrecopyInfo)
+    return Fail(EINVAL, "a device without migration has no pre-copy");  // asked even before PROBE
+  if (index < kLowPowerEntry || index > kLowPowerExit)
     return Fail(ENOTTY, fmt::format("the device has no feature {}", index));
   if (operation & kGet) return Fail(EINVAL, "the feature cannot be read");
   if (feature.flags & kProbe) return 0;
   if (operation != kSet) return Fail(EINVAL, "neither GET nor SET");
-  if (index == kLowPowerEntry && device_.low_power) return Fail(EINVAL, "already in low power");
-  device_.low_power = index == kLowPowerEntry;
+  if (index == kLowPowerExit) {
+    device_.LeaveLowPower();
+    return 0;
+  }
+  return EnterLowPower(call, feature.argsz, index == kLowPowerEntryWithWakeup);
+}
+
+Reply DeviceFile::EnterLowPower(const IoctlCall& call, u32 argsz, bool with_wakeup) {
+  struct Wakeup {
+    std::int32_t eventfd;
+    u32 reserved;
+  };
+  std::optional<Eventfd> eventfd;
+  if (with_wakeup) {
+    if (argsz - sizeof(vfio_device_feature) < sizeof(Wakeup))
+      return Fail(EINVAL, fmt::format("argsz {} leaves no room for the eventfd", argsz));
+    const auto wakeup =
+        TRY(call.caller.memory().Load<Wakeup>(call.pointer() + sizeof(vfio_device_feature)));
+    if (wakeup.eventfd < 0) return Fail(EINVAL, fmt::format("descriptor {}", wakeup.eventfd));
+    eventfd.emplace(TRY(call.caller.ImportEventfd(wakeup.eventfd)));
+  }
+  if (!device_.EnterLowPower(std::move(eventfd))) return Fail(EINVAL, "already in low power");
   return 0;
 }
 

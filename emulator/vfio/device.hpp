@@ -47,8 +47,10 @@ class Device final : public ConfigEvents {
   bool HasIoeventfd(const BarWrite& write) const { return ioeventfds_.contains(write); }
   void RemoveIoeventfd(const BarWrite& write) { ioeventfds_.erase(write); }
 
-  // The client asked for low power and has not ended it.
-  bool low_power = false;
+  // A device in low power has no other effect than that it cannot enter it again: ours needs none.
+  // `wakeup` is for a device that wakes by itself. False when it is there already.
+  bool EnterLowPower(std::optional<Eventfd> wakeup);
+  void LeaveLowPower();
 
   // ConfigEvents
   void OnIntxDisableChanged(bool disabled) override { irqs_->OnIntxDisableChanged(disabled); }
@@ -58,6 +60,8 @@ class Device final : public ConfigEvents {
  private:
   DeviceSlot& slot_;
   unsigned opens_ = 0;
+  bool low_power_ = false;
+  std::optional<Eventfd> wakeup_;
   std::optional<ConfigSpace> saved_;  // as it was before the first open
   std::unique_ptr<VirtualConfig> config_;
   std::unique_ptr<Irqs> irqs_;
@@ -92,6 +96,7 @@ class DeviceFile final : public OpenFile {
   Reply HotReset(const uapi::IoctlCall& call);
   Reply SetIoeventfd(const uapi::IoctlCall& call);
   Reply Feature(const uapi::IoctlCall& call);
+  Reply EnterLowPower(const uapi::IoctlCall& call, u32 argsz, bool with_wakeup);
 
   struct RegionFacts {
     u64 size = 0;

@@ -32,10 +32,11 @@ Reply DeviceFile::GetHotResetInfo(const IoctlCall& call) {
   info.flags = 0;
   info.count = static_cast<u32>(affected.size());
   const std::size_t room = (info.argsz - kHeader) / sizeof(vfio_pci_dependent_device);
+  const bool fits = affected.size() <= room;
+  if (fits)
+    TRY(call.caller.memory().Write(call.pointer() + kHeader, std::as_bytes(std::span{affected})));
   TRY(CopyOut(call, info, kHeader));
-  if (room < affected.size())
-    return Fail(ENOSPC, fmt::format("room for {} of {} devices", room, affected.size()));
-  TRY(call.caller.memory().Write(call.pointer() + kHeader, std::as_bytes(std::span{affected})));
+  if (!fits) return Fail(ENOSPC, fmt::format("room for {} of {} devices", room, affected.size()));
   return 0;
 }
 

@@ -176,8 +176,8 @@ std::string Client::Dma(const Line& line) {
   const std::uint64_t iova = Number(Word(line, 2)), size = Number(Word(line, 3)),
                       at = Number(Word(line, 4));
   if (!out && Word(line, 1) != "in") throw Nonsense{};
-  // The real device stops its emulator when it is asked for more than it has.
-  if (size > kEduBufferSize || at > kEduBufferSize - size) throw Nonsense{};
+  // QEMU stops when its device is asked for more, or for the last byte.
+  if (at >= kEduBufferSize || size >= kEduBufferSize - at) throw Nonsense{};
   const std::uint64_t ours = kEduBuffer + at;
   const std::pair<std::uint64_t, std::uint64_t> writes[] = {
       {kEduSource, out ? ours : iova},

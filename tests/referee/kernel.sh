@@ -6,8 +6,9 @@
 # Leaves CACHE_DIR/KIND/{vmlinuz,version,modules/} and does nothing when they are there. modules/order
 # names the modules to load, in order; it is empty when all is built in.
 # Variables: KERNEL_JOBS (2); VFIOLAB_GUEST_KERNEL, a kernel that guest.py takes for `built`: nothing is built then.
-# packages: apt bc bison busybox-static cpio flex gcc kmod libc6-dev libelf-dev libssl-dev make xz-utils
-set -euo pipefail
+# packages: apt bc bison busybox-static ccache cpio flex gcc kmod libc6-dev libelf-dev libssl-dev make xz-utils
+set -Eeuo pipefail
+trap 'echo "kernel.sh: line $LINENO failed" >&2' ERR
 
 # The suites that have the kernel, best first. Packages are only unpacked, so one of another release will do.
 readonly debian_suites=(trixie bookworm-backports)
@@ -151,7 +152,7 @@ obtain_built() {
   (cd "$source" && scripts/kconfig/merge_config.sh -m .config "$here/kernel.config" >/dev/null)
   nice make -C "$source" -s olddefconfig
   check_config "$source/.config"
-  nice make -C "$source" -s -j"${KERNEL_JOBS:-2}" KBUILD_BUILD_USER=referee KBUILD_BUILD_HOST=referee bzImage \
+  nice make -C "$source" -s -j"${KERNEL_JOBS:-2}" CC="ccache gcc" KBUILD_BUILD_USER=referee KBUILD_BUILD_HOST=referee bzImage \
     >"$scratch/log" 2>&1 || {
     tail -n 30 "$scratch/log" >&2
     die "the kernel does not build"
@@ -163,9 +164,11 @@ obtain_built() {
 
 # The release that the image $1 says of itself: the boot protocol's header has its offset at 0x20e.
 kernel_release() {
-  local offset
-  offset=$(od -An -tu2 -j $((0x20e)) -N2 "$1" | tr -d ' ')
-  tail -c +$((offset + 0x200 + 1)) "$1" | head -c 200 | tr '\0' '\n' | sed -n '1s/ .*//p'
+  local offset text
+  offset=$(od -An -tu2 -j $((0x20e)) -N2 "$1")
+  # od, not head: a reader that ends early would end the writer with a signal.
+  text=$(od -An -c -v -w1 -j $((offset + 0x200)) -N100 "$1" | tr -d ' ' | sed '/^$/,$d' | tr -d '\n')
+  [[ -n $text ]] && echo "$text"
 }
 
 kind=${1:-}

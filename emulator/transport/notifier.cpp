@@ -59,6 +59,25 @@ class Notifier::Ticket {
       FailWith(error);  // EMFILE: the caller has too many; ENOENT: it is gone
   }
 
+  // The caller's descriptor that the call is about.
+  std::string DescriptorPath() const {
+    const bool mmap = call_.data.nr == SYS_mmap;
+    return fmt::format("/proc/{}/fd/{}", tid(), static_cast<int>(argument(mmap ? 4 : 0)));
+  }
+  // Of a call of mmap:
+  bool SharedMapping() const {
+    const u64 type = argument(3) & MAP_TYPE;
+    return type == MAP_SHARED || type == MAP_SHARED_VALIDATE;
+  }
+  // Whether the descriptor was opened for what the mapping wants: the kernel asks that before it
+  // asks the file. The link's own mode says how it was opened.
+  bool OpenedForMapping() const {
+    struct stat link {};
+    if (::lstat(DescriptorPath().c_str(), &link) != 0) return false;
+    const bool writes = SharedMapping() && (argument(2) & PROT_WRITE) != 0;
+    return (link.st_mode & S_IRUSR) != 0 && (!writes || (link.st_mode & S_IWUSR) != 0);
+  }
+
  private:
   void Respond(long value, int error, u32 flags) {
     if (answered_.exchange(true)) return;
@@ -118,9 +137,7 @@ void Notifier::OnReadable(const std::shared_ptr<Listener>& listener) {
 }
 
 bool Notifier::IsOurs(const Ticket& ticket, Target& target) const {
-  const std::string path =
-      fmt::format("/proc/{}/fd/{}", ticket.tid(),
-                  static_cast<int>(ticket.argument(ticket.call().data.nr == SYS_mmap ? 4 : 0)));
+  const std::string path = ticket.DescriptorPath();
   struct statx found {};
   if (::statx(AT_FDCWD, path.c_str(), AT_STATX_DONT_SYNC, STATX_INO, &found) != 0) return false;
   target = {makedev(found.stx_dev_major, found.stx_dev_minor), found.stx_ino};
@@ -159,16 +176,14 @@ void Notifier::Install(const std::shared_ptr<Ticket>& ticket, const std::string&
 
 void Notifier::HandleMmap(const std::shared_ptr<Ticket>& ticket) {
   Target target{};
-  if (!IsOurs(*ticket, target)) return ticket->Continue();
+  if (!IsOurs(*ticket, target) || !ticket->OpenedForMapping()) return ticket->Continue();
   boost::asio::post(loop_.context(), [this, ticket, target] {
     server_.Drain();
     const auto file = server_.FindOpenFile(target.device, target.inode);
     if (!file) return ticket->Continue();
-    const u64 type = ticket->argument(3) & MAP_TYPE;
     const u64 pages = (ticket->argument(1) + kPageSize - 1) & ~(kPageSize - 1);
-    const MmapRequest request{.offset = ticket->argument(5),
-                              .length = pages,
-                              .shared = type == MAP_SHARED || type == MAP_SHARED_VALIDATE};
+    const MmapRequest request{
+        .offset = ticket->argument(5), .length = pages, .shared = ticket->SharedMapping()};
     Caller caller(server_.services(), ticket->tid());
     const Result<> allowed = loop_.door().Mmap(loop_.Now(), caller, *file, request);
     if (allowed)

@@ -33,10 +33,11 @@ class MsixMemory final : public BarHandler {
     u64 begin = 0, end = 0;
     bool Meets(Offset at, std::size_t count) const { return at < end && at + count > begin; }
   };
-  MsixMemory(u64 size, Range table, Range pending)
-      : bytes_(size), table_(table), pending_(pending) {
+  MsixMemory(std::span<std::byte> bytes, Range table, Range pending)
+      : bytes_(bytes), table_(table), pending_(pending) {
     Reset();
   }
+  std::span<std::byte> memory() override { return bytes_; }
   void Read(Offset at, std::span<std::byte> out) override {
     std::memcpy(out.data(), bytes_.data() + at, out.size());
   }
@@ -56,7 +57,7 @@ class MsixMemory final : public BarHandler {
   }
 
  private:
-  std::vector<std::byte> bytes_;
+  std::span<std::byte> bytes_;
   Range table_, pending_;
 };
 
@@ -73,7 +74,7 @@ class Replica final : public PciDevice {
   }
 
  private:
-  void Add(unsigned index, const BarSpec& spec) {
+  void Add(unsigned index, BarSpec spec) {
     if (spec.space == BarSpace::kIo) {
       AddHandler(index, spec, std::make_unique<Ports>(spec.size));
       return;
@@ -83,10 +84,14 @@ class Replica final : public PciDevice {
       if (msix->table_bar == index) table = {msix->table_offset, msix->TableEnd()};
       if (msix->pba_bar == index) pending = {msix->pba_offset, msix->PbaEnd()};
     }
-    if (table.end == 0 && pending.end == 0)
+    if (table.end == 0 && pending.end == 0) {
       AddMemoryBar(index, spec);
-    else
-      AddHandler(index, spec, std::make_unique<MsixMemory>(spec.size, table, pending));
+      return;
+    }
+    spec.mapping = BarMapping::kMemory;
+    AddHandler(
+        index, spec,
+        std::make_unique<MsixMemory>(host().AllocateBarMemory(index, spec.size), table, pending));
   }
 };
 

@@ -15,6 +15,19 @@ namespace {
 
 constexpr u32 kReadWrite = VFIO_REGION_INFO_FLAG_READ | VFIO_REGION_INFO_FLAG_WRITE;
 
+// Tells that the MSI-X table can be mapped with the rest of its BAR.
+Result<> AddMsixMappable(const IoctlCall& call, vfio_region_info& info) {
+  const vfio_info_cap_header header{VFIO_REGION_INFO_CAP_MSIX_MAPPABLE, 1, 0};
+  constexpr u32 kSize = sizeof info + sizeof header;
+  info.flags |= VFIO_REGION_INFO_FLAG_CAPS;
+  if (info.argsz < kSize) {
+    info.argsz = kSize;
+    return {};
+  }
+  info.cap_offset = sizeof info;
+  return call.caller.memory().Write(call.pointer() + sizeof info, BytesOf(header));
+}
+
 constexpr bool IsBar(u32 region) { return region <= VFIO_PCI_BAR5_REGION_INDEX; }
 
 }  // namespace
@@ -52,6 +65,8 @@ Reply DeviceFile::GetRegionInfo(const IoctlCall& call) {
   info.flags = facts.flags;
   info.cap_offset = 0;
   info.offset = u64{info.index} << kRegionShift;
+  if ((facts.flags & VFIO_REGION_INFO_FLAG_MMAP) && facts.msix_table.end > 0)
+    TRY(AddMsixMappable(call, info));
   TRY(CopyOut(call, info));
   return 0;
 }

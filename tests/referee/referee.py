@@ -35,12 +35,12 @@ def golden_traces():
 
 
 def named_list(path):
-    """Lines "TRACE reason" -> {trace: reason}."""
+    """Lines "TRACE ROW,ROW... REASON" -> {trace: [row]}."""
     if path is None:
         return {}
-    lines = (line.split(None, 1) for line in path.read_text().splitlines()
+    lines = (line.split(None, 2) for line in path.read_text().splitlines()
              if line.strip() and not line.startswith("#"))
-    return {words[0]: words[1] if len(words) > 1 else "" for words in lines}
+    return {trace: rows.split(",") for trace, rows, _ in lines}
 
 
 def rows_of(text):
@@ -84,9 +84,10 @@ def against_list(golden, played, path, theirs):
     stale = [name for name in listed if name in golden and name not in found]
     for name in stale:
         print(f"{path.name}: {name} is right now: remove its line")
-    unknown = [name for name in listed if not (TRACES / name).exists()]
+    unknown = [name for name, rows in listed.items()
+               if not (TRACES / name).exists() or rows != rows_of((TRACES / name).read_text())]
     for name in unknown:
-        print(f"{path.name}: there is no trace {name}")
+        print(f"{path.name}: there is no trace {name}, or it has other rows")
     operations = sum(len(compare.operations(text)) for text in golden.values())
     unexpected = len(found.keys() - listed.keys())
     rows = sorted({row for name in found if name in golden for row in rows_of(golden[name])})

@@ -49,6 +49,7 @@ export release asan
 
 check architecture 60 tests/architecture/include_test.py .
 check referee-tools 60 python3 tests/referee/fuzz_test.py
+check player 60 bash -c '"$release/player" tests/referee/plain.trace | diff tests/referee/plain.trace -'
 check golden-rows 60 tests/golden/rows_test.py
 check unit 300 "$release/unit_tests"
 check unit-sanitized 600 "$asan/unit_tests"

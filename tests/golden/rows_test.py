@@ -65,7 +65,7 @@ def read_trace(path):
         complaints.append(f"{name}: no machine")
     if not operations:
         complaints.append(f"{name}: no operation")
-    if not rows:
+    if not rows and path.parent.name != "found":  # the fuzzer knows no rows
         complaints.append(f"{name}: names no row")
     return rows, lacking, complaints
 

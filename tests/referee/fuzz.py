@@ -1,14 +1,4 @@
-#!/usr/bin/env python3
-"""Plays random traces on a real kernel and on vfiolab and compares what they say.
-
-usage: fuzz.py [options] SEED COUNT
-
-Seeds SEED to SEED+COUNT-1 are played. Ends with 1 when there are differences that
-tests/golden/wrong does not name.
-"""
-import argparse
-import os
-import pathlib
+"""Plays random traces on a real kernel and on vfiolab and compares what they say."""
 import sys
 from collections import Counter
 
@@ -16,9 +6,6 @@ import compare
 from generate import generate
 from shrink import shrink
 
-HERE = pathlib.Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
-WRONG = ROOT / "tests/golden/wrong"
 BATCH = 40          # traces in a boot
 
 
@@ -104,31 +91,3 @@ class Campaign:
         self.say(f"{self.compared} operations compared, {compare.succeeded(self.outcomes):.1f} % "
                  f"succeeded on the kernel, {len(self.found)} kinds of differences, {self.lost} traces lost")
         return 1 if self.found or self.lost or not self.compared else 0
-
-
-def known_kinds(path):
-    """The first words of the lines that say what is known to be wrong."""
-    lines = path.read_text().splitlines() if path.exists() else []
-    return [line.split()[0] for line in lines if line.strip() and not line.startswith("#")]
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("seed", type=int)
-    parser.add_argument("count", type=int)
-    parser.add_argument("--operations", type=int, default=60, help="of each trace")
-    parser.add_argument("--kernel", default=os.environ.get("VFIOLAB_GUEST_KERNEL",
-                                                           ROOT / "build/kernel/built"))
-    parser.add_argument("--player", default=ROOT / "build/release/player")
-    parser.add_argument("--vfiolab", default=ROOT / "build/release/vfiolab")
-    parser.add_argument("--machine", default=HERE / "machine")
-    parser.add_argument("--whole", action="store_true", help="do not make traces small")
-    args = parser.parse_args()
-    campaign = Campaign(Sides(args), known_kinds(WRONG))
-    campaign.run(args.seed, args.count, args.operations, small=not args.whole)
-    return campaign.report()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -149,16 +149,31 @@ def fuzzing(args):
     golden = golden_traces()
     listed = {name: golden[name] for name in named_list(GOLDEN / "wrong") if name in golden}
     played = sides.vfiolab(listed)
-    known = {difference.kind for name, text in listed.items()
-             for difference in compare.differences(text, played[name])}
-    return sides, known
+    # What comes after the first difference of a trace may follow from it.
+    firsts = (next(compare.differences(text, played[name]), None) for name, text in listed.items())
+    return sides, {difference.kind for difference in firsts if difference}
+
+
+def keep(args, campaign):
+    """Writes what was found among the golden traces, with the kernel's answers."""
+    args.record = []
+    for seed, difference, trace in campaign.found.values():
+        name = f"found/seed_{seed}.trace"
+        (TRACES / name).parent.mkdir(exist_ok=True)
+        comment = f"# Found by the fuzzer: vfiolab said {difference.theirs}, not {difference.ours}.\n"
+        lines = trace.splitlines(keepends=True)
+        at = sum(line.split()[0] in compare.HEADERS for line in lines)
+        (TRACES / name).write_text("".join([*lines[:at], comment, *lines[at:]]))
+        args.record.append(name)
+    return record(args) if args.record else True
 
 
 def run_fuzzer(args):
     sides, known = fuzzing(args)
     campaign = fuzz.Campaign(sides, known)
     campaign.run(*args.fuzz, operations=60)
-    return campaign.report() == 0
+    clean = campaign.report() == 0
+    return keep(args, campaign) and clean
 
 
 def run_planted(args):

@@ -75,8 +75,15 @@ void DeviceSlot::ResetFunction() {
     config_.SetBits(at + PCI_PM_CTRL, 2, PCI_PM_CTRL_STATE_MASK, false);
 }
 
+// A client that clears the bit in config space has switched its interrupts off.
+bool DeviceSlot::MsiEnabled() const {
+  const u8 msi = config_.FindCapability(PCI_CAP_ID_MSI);
+  const u8 msix = config_.FindCapability(PCI_CAP_ID_MSIX);
+  return (msi != 0 && (config_.Get(msi + PCI_MSI_FLAGS, 2) & PCI_MSI_FLAGS_ENABLE)) ||
+         (msix != 0 && (config_.Get(msix + PCI_MSIX_FLAGS, 2) & PCI_MSIX_FLAGS_ENABLE));
+}
+
 void DeviceSlot::SetMsi(MsiState state) {
-  msi_ = state;
   if (const u8 at = config_.FindCapability(PCI_CAP_ID_MSI))
     config_.SetBits(at + PCI_MSI_FLAGS, 2, PCI_MSI_FLAGS_ENABLE, state == MsiState::kMsi);
   if (const u8 at = config_.FindCapability(PCI_CAP_ID_MSIX))
@@ -122,7 +129,7 @@ Result<Success, DmaFault> DeviceSlot::DmaWrite(Iova to, std::span<const std::byt
 }
 
 void DeviceSlot::SignalMsi(unsigned vector) {
-  if (msi_ == MsiState::kDisabled || sink_ == nullptr) return;
+  if (!MsiEnabled() || sink_ == nullptr) return;
   if (!(config_.Get(PCI_COMMAND, 2) & PCI_COMMAND_MASTER)) return;  // a message is a write, too
   machine_.trace().Output([&] { return fmt::format("msi {} vector {}", bdf_.ToString(), vector); });
   sink_->OnMsi(vector);

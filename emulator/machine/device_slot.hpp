@@ -74,7 +74,7 @@ class DeviceSlot final : public DeviceHost {
   Result<Success, DmaFault> DmaRead(Iova from, std::span<std::byte> to) override;
   Result<Success, DmaFault> DmaWrite(Iova to, std::span<const std::byte> from) override;
   void SignalMsi(unsigned vector) override;
-  bool MsiEnabled() const override { return msi_ != MsiState::kDisabled; }
+  bool MsiEnabled() const override;
   void SetIntx(bool asserted) override;
   void After(std::chrono::nanoseconds delay, std::function<void()> due) override;
   void GuestError(std::string_view what) override;
@@ -94,7 +94,6 @@ class DeviceSlot final : public DeviceHost {
   BarLayouts bars_;
   ConfigSpace config_{kConventionalConfigSize};
   InterruptSink* sink_ = nullptr;
-  MsiState msi_ = MsiState::kDisabled;
   bool intx_asserted_ = false;
   std::set<TimerId> timers_;
 };

@@ -8,6 +8,7 @@ HEADERS = ("trace", "machine", "row", "recorded")
 # Results that are no success, beside the names of errnos.
 FAILURES = {"timeout", "nonsense", "hang", "SIGBUS", "SIGSEGV", "missing"}
 ERRNO = re.compile(r"E[A-Z0-9]+$")
+BARS, REGIONS = set("012345"), {"6": "rom", "7": "config", "8": "vga"}
 NUMBER = re.compile(r"-?\b(0x[0-9a-fA-F]+|[0-9]+|[0-9a-f]{8,})\b")
 
 
@@ -47,7 +48,7 @@ def operations(text):
 
 
 def command(operation):
-    """The operation's name; of an ioctl its command's, of pread and pwrite with the region."""
+    """The operation's name; of an ioctl its command's, of pread and pwrite with the kind of region."""
     words = operation.split()
     if words and words[0].endswith(":"):
         words = words[1:]
@@ -56,7 +57,8 @@ def command(operation):
     if words[:1] == ["ioctl"] and len(words) > 2:
         return words[2]
     if len(words) > 2 and words[0] in ("pread", "pwrite") and ":" in words[2]:
-        return f"{words[0]}-{words[2].partition(':')[0]}"
+        region = words[2].partition(":")[0]
+        return f"{words[0]}-{'bar' if region in BARS else REGIONS.get(region, region)}"
     return words[0] if words else ""
 
 

@@ -44,7 +44,12 @@ class AddressSpace {
   // What pinning [start, start+length) for the device would say: EFAULT where nothing is mapped or
   // the mapping forbids it (mm/gup.c check_vma_flags). Costs per mapping of the client, not per
   // page.
-  virtual Result<> CheckPinnable(ClientAddress start, u64 length, Permissions wanted) = 0;
+  struct Unpinnable {
+    u64 before;  // bytes from `start` on that could be pinned
+    Error error;
+  };
+  virtual Result<Success, Unpinnable> CheckPinnable(ClientAddress start, u64 length,
+                                                    Permissions wanted) = 0;
 
   // Locked-memory accounting of this mm (vfio_iommu_type1.c vfio_lock_acct): ENOMEM when the
   // client has no CAP_IPC_LOCK and `pages` more would exceed its RLIMIT_MEMLOCK.

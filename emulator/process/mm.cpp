@@ -122,17 +122,21 @@ bool Mm::Write(ClientAddress to, std::span<const std::byte> from) {
       });
 }
 
-Result<> Mm::CheckPinnable(ClientAddress start, u64 length, Permissions wanted) {
+Result<Success, AddressSpace::Unpinnable> Mm::CheckPinnable(ClientAddress start, u64 length,
+                                                            Permissions wanted) {
   u64 at = Raw(start);
+  const auto stop = [&](const std::string& why) {
+    return Failure{Unpinnable{at - Raw(start), Error{EFAULT, why}}};
+  };
   const u64 last = at + (length - 1);
   not_shared_first_ = 1, not_shared_last_ = 0;  // mappings may have changed since
   while (true) {
     const Result<Vma> vma = FindVma(maps_.get(), at);
-    if (!vma || vma->first > at) return Fail(EFAULT, fmt::format("{:#x} is not mapped", at));
+    if (!vma || vma->first > at) return stop(fmt::format("{:#x} is not mapped", at));
     // GUP asks for VM_WRITE alone when the device writes (mm/gup.c check_vma_flags).
     if (wanted.write ? !vma->writable : !vma->readable)
-      return Fail(EFAULT, fmt::format("{:#x}-{:#x} does not allow {}", vma->first, vma->last,
-                                      wanted.write ? "writing" : "reading"));
+      return stop(fmt::format("{:#x}-{:#x} does not allow {}", vma->first, vma->last,
+                              wanted.write ? "writing" : "reading"));
     std::erase_if(windows_, [&](const std::shared_ptr<Window>& window) {
       const Vma& old = window->vma;
       const bool same = old.first == vma->first && old.last == vma->last &&

@@ -29,7 +29,8 @@ class Mm final : public AddressSpace {
 
   bool Read(ClientAddress from, std::span<std::byte> to) override;
   bool Write(ClientAddress to, std::span<const std::byte> from) override;
-  Result<> CheckPinnable(ClientAddress start, u64 length, Permissions wanted) override;
+  Result<Success, Unpinnable> CheckPinnable(ClientAddress start, u64 length,
+                                            Permissions wanted) override;
   Result<> ChargeLocked(u64 pages) override;
   void UnchargeLocked(u64 pages) override { locked_pages_ -= pages; }
 

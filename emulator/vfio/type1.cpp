@@ -31,14 +31,14 @@ void AddCap(uapi::CapabilityChain& chain, u16 id, F fill) {
 uapi::CapabilityChain InfoChain(const Iommu& iommu, u64 available,
                                 const std::vector<IovaRange>& allowed) {
   uapi::CapabilityChain chain;
-  AddCap<vfio_iommu_type1_info_cap_migration>(
-      chain, VFIO_IOMMU_TYPE1_INFO_CAP_MIGRATION, [&](auto& cap) {
-        cap.pgsize_bitmap = iommu.SmallestPage();
-        cap.max_dirty_bitmap_size = kMaxBitmapSize;
-      });
-  AddCap<vfio_iommu_type1_info_dma_avail>(
-      chain, VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL,
-      [&](auto& cap) { cap.avail = static_cast<u32>(available); });
+  AddCap<vfio_iommu_type1_info_cap_migration>(chain, VFIO_IOMMU_TYPE1_INFO_CAP_MIGRATION,
+                                              [&](auto& cap) {
+                                                cap.pgsize_bitmap = iommu.SmallestPage();
+                                                cap.max_dirty_bitmap_size = kMaxBitmapSize;
+                                              });
+  AddCap<vfio_iommu_type1_info_dma_avail>(chain, VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL, [&](auto& cap) {
+    cap.avail = static_cast<u32>(available);
+  });
   vfio_iommu_type1_info_cap_iova_range header{};
   header.header = {VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE, 1, 0};
   header.nr_iovas = static_cast<u32>(allowed.size());
@@ -121,7 +121,14 @@ Reply Type1::MapNew(CallContext& caller, const vfio_iommu_type1_dma_map& map, Io
   const Permissions permissions{.read = (map.flags & VFIO_DMA_MAP_FLAG_READ) != 0,
                                 .write = (map.flags & VFIO_DMA_MAP_FLAG_WRITE) != 0};
   auto space = TRY(caller.address_space());
-  TRY(space->CheckPinnable(ClientAddress{map.vaddr}, map.size, permissions));
+  if (auto pinned = space->CheckPinnable(ClientAddress{map.vaddr}, map.size, permissions);
+      !pinned) {
+    // The kernel counts page by page as it pins, so the limit may come first.
+    const u64 before = pinned.error().before / kPageSize;
+    TRY(space->ChargeLocked(before));
+    space->UnchargeLocked(before);
+    return Failure{std::move(pinned.error().error)};
+  }
   const u64 pages = map.size / kPageSize;
   TRY(space->ChargeLocked(pages));
   ioas_->Insert({range, ClientAddress{map.vaddr}, permissions, std::move(space), pages, true});

@@ -34,6 +34,15 @@ class Difference:
         return ":".join(word.replace(" ", ",") for word in words)
 
 
+    @property
+    def signature(self):
+        """By what a difference that is known is known again. Where both sides succeed that is the
+        values: the same command may well differ for another reason."""
+        if outcome(self.ours) == outcome(self.theirs) == "ok":
+            return f"{command(self.operation)} {self.ours} | {self.theirs}"
+        return self.kind
+
+
 def split(line):
     """The result is behind the last arrow, as for the player."""
     text = line.strip()
@@ -92,10 +101,10 @@ def differences(ours, theirs):
 
 
 def first_difference(ours, theirs, known=()):
-    """The first difference whose kind is not known. Behind a known one that changed what exists
+    """The first difference whose signature is not known. Behind a known one that changed what exists
     on one side only, nothing is comparable."""
     for difference in differences(ours, theirs):
-        if difference.kind not in known:
+        if difference.signature not in known:
             return difference
         if (outcome(difference.ours) == "ok") != (outcome(difference.theirs) == "ok"):
             return None

@@ -32,7 +32,7 @@ class Sides:
 
 
 class Campaign:
-    """What was compared and found. `known` are kinds of differences that are not looked at."""
+    """What was compared and found. `known` are signatures of differences that are not looked at."""
 
     def __init__(self, sides, known=(), say=print):
         self.sides, self.known, self.say = sides, set(known), say

@@ -142,7 +142,7 @@ def compare_kernels(args):
 
 
 def fuzzing(args):
-    """Both sides, and the kinds of differences that the golden traces know already."""
+    """Both sides, and the signatures of differences that the golden traces know already."""
     newest = kernel(args, NEWEST)
     sides = fuzz.Sides(argparse.Namespace(kernel=newest, player=args.build / "player",
                                           vfiolab=args.build / "vfiolab", machine=MACHINE))
@@ -151,7 +151,7 @@ def fuzzing(args):
     played = sides.vfiolab(listed)
     # What comes after the first difference of a trace may follow from it.
     firsts = (next(compare.differences(text, played[name]), None) for name, text in listed.items())
-    return sides, {difference.kind for difference in firsts if difference}
+    return sides, {difference.signature for difference in firsts if difference}
 
 
 def keep(args, campaign):

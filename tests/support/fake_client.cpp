@@ -75,13 +75,17 @@ bool FakeMm::Write(ClientAddress to, std::span<const std::byte> from) {
   return true;
 }
 
-Result<> FakeMm::CheckPinnable(ClientAddress start, u64 length, Permissions wanted) {
+Result<Success, AddressSpace::Unpinnable> FakeMm::CheckPinnable(ClientAddress start, u64 length,
+                                                                Permissions wanted) {
   u64 at = Raw(start);
+  const auto stop = [&](const char* why) {
+    return Failure{Unpinnable{at - Raw(start), Error{EFAULT, why}}};
+  };
   while (length > 0) {
     Permissions permissions;
     const auto piece = Piece(at, length, &permissions);
-    if (piece.empty()) return Fail(EFAULT, "not mapped");
-    if (!permissions.read || (wanted.write && !permissions.write)) return Fail(EFAULT, "forbidden");
+    if (piece.empty()) return stop("not mapped");
+    if (!permissions.read || (wanted.write && !permissions.write)) return stop("forbidden");
     length -= piece.size();
     at += piece.size();
   }

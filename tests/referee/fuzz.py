@@ -66,10 +66,13 @@ class Campaign:
         self.counted[difference.kind] += 1
         if difference.kind in self.found:
             return
-        self.found[difference.kind] = (seed, difference, trace)
+        kind = difference.kind
         if small:
-            smallest = shrink(trace, lambda texts: self.differ(texts, difference.kind))
-            self.found[difference.kind] = (seed, difference, smallest)
+            trace = shrink(trace, lambda texts: self.differ(texts, kind))
+            ours, theirs = self.sides.play({"smallest": trace})  # where values may be others
+            difference = compare.first_difference(ours.get("smallest", ""), theirs.get("smallest", ""),
+                                                  self.known) or difference
+        self.found[kind] = (seed, difference, trace)
         self.say(f"seed {seed}: {difference.operation}\n  kernel:  {difference.ours}\n"
                  f"  vfiolab: {difference.theirs}")
 

@@ -34,6 +34,12 @@ sigset_t HandledSignals() {
 
 constexpr int kKilled = 128 + SIGKILL;
 
+// What the client waits for, as it travels from the parent.
+struct StartOrder {
+  char tree[4096] = {};
+  bool hide_tree = false;
+};
+
 // Why the client could not be started, as it travels to the parent.
 struct StartFailure {
   int code = 0;
@@ -47,10 +53,11 @@ struct StartFailure {
   ::_exit(127);
 }
 
-[[noreturn]] void RunChild(const std::vector<std::string>& command, const std::string& tree,
-                           bool hide_tree, int socket) {
+[[noreturn]] void RunChild(const std::vector<std::string>& command, int socket) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (auto view = BuildView(tree, hide_tree); !view) Report(socket, view.error());
+  StartOrder order;
+  if (::recv(socket, &order, sizeof order, 0) != sizeof order) ::_exit(127);
+  if (auto view = BuildView(order.tree, order.hide_tree); !view) Report(socket, view.error());
   const sigset_t handled = HandledSignals();
   ::sigprocmask(SIG_UNBLOCK, &handled, nullptr);
   std::vector<char*> argv;
@@ -96,7 +103,7 @@ void Child::Keep(pid_t launcher, const std::function<void()>& run_client) {
   if (client == 0) run_client();
   // Above all /dev/fuse: a copy of it would keep calls waiting that nobody will answer.
   ::close_range(3, ~0u, 0);
-  ::_exit(Child(client).WaitForExit());
+  ::_exit(Child(client, {}).WaitForExit());
 }
 
 void Child::PrepareParent() {
@@ -105,34 +112,44 @@ void Child::PrepareParent() {
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
 }
 
-Result<Child> Child::Start(const std::vector<std::string>& command, const std::string& tree,
-                           bool hide_tree, const std::function<Result<>(UniqueFd)>& listener) {
+Result<Child> Child::Fork(const std::vector<std::string>& command) {
   int sockets[2];
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0)
     return Fail(errno, "socketpair: " + ErrnoName(errno));
-  const UniqueFd ours(sockets[0]);
+  UniqueFd ours(sockets[0]);
   UniqueFd theirs(sockets[1]);
   const pid_t launcher = ::getpid();
   const pid_t pid = ::fork();
   if (pid < 0) return Fail(errno, "fork: " + ErrnoName(errno));
-  if (pid == 0) Keep(launcher, [&] { RunChild(command, tree, hide_tree, theirs.get()); });
-  theirs.Reset();
+  if (pid == 0) {
+    ours.Reset();
+    Keep(launcher, [&] { RunChild(command, theirs.get()); });
+  }
+  return Child(pid, std::move(ours));
+}
+
+Result<> Child::Start(const std::string& tree, bool hide_tree,
+                      const std::function<Result<>(UniqueFd)>& listener) {
+  const UniqueFd ours = std::move(socket_);
+  StartOrder order{.hide_tree = hide_tree};
+  tree.copy(order.tree, sizeof order.tree - 1);
+  ::send(ours.get(), &order, sizeof order, MSG_NOSIGNAL);
   // First the listener, then the end of the stream when the command runs, or a failure.
   StartFailure failure;
   auto message = ReceiveDescriptor(ours.get(), BytesOf(failure));
   if (message.descriptor) {
     if (auto taken = listener(std::move(message.descriptor)); !taken) {
-      ::kill(pid, SIGKILL);
-      ::waitpid(pid, nullptr, 0);
+      ::kill(pid_, SIGKILL);
+      ::waitpid(pid_, nullptr, 0);
       return vfiolab::Failure{std::move(taken).error()};
     }
     message = ReceiveDescriptor(ours.get(), BytesOf(failure));
   }
   if (message.size == sizeof failure) {
-    ::waitpid(pid, nullptr, 0);
+    ::waitpid(pid_, nullptr, 0);
     return Fail(failure.code, failure.reason);
   }
-  return Child(pid);
+  return {};
 }
 
 int Child::WaitForExit() {

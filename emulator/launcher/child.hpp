@@ -18,20 +18,25 @@ class Child {
   // client this process's children. Before any thread is started.
   static void PrepareParent();
 
-  // Starts `command`. The client sees the tree mounted at `tree`; with `hide_tree` not the mount
-  // itself. `listener` gets the filter's listener; when it fails, so does the start. ENOENT,
+  // Makes the process that will become the client; it waits. Before any thread is started, too: a
+  // copy of a process with threads may find locks taken for ever.
+  static Result<Child> Fork(const std::vector<std::string>& command);
+
+  // Has it run the command. The client sees the tree mounted at `tree`; with `hide_tree` not the
+  // mount itself. `listener` gets the filter's listener; when it fails, so does the start. ENOENT,
   // EACCES: the command cannot be run; else why the view could not be made.
-  static Result<Child> Start(const std::vector<std::string>& command, const std::string& tree,
-                             bool hide_tree, const std::function<Result<>(UniqueFd)>& listener);
+  Result<> Start(const std::string& tree, bool hide_tree,
+                 const std::function<Result<>(UniqueFd)>& listener);
 
   // Waits; passes SIGTERM, SIGHUP and the like on. Whatever the client left running is killed.
   // The exit status as a shell gives it: 128 + N after signal N.
   int WaitForExit();
 
  private:
-  explicit Child(pid_t pid) : pid_(pid) {}
+  Child(pid_t pid, UniqueFd socket) : pid_(pid), socket_(std::move(socket)) {}
   [[noreturn]] static void Keep(pid_t launcher, const std::function<void()>& run_client);
   pid_t pid_;
+  UniqueFd socket_;
 };
 
 }  // namespace vfiolab::launcher

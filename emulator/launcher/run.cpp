@@ -24,10 +24,12 @@ int RunInSession(const RunOptions& options) {
   if (!mount_point) return Complain(mount_point.error());
   Child::PrepareParent();
   if (auto entered = EnterPrivateNamespace(); !entered) return Complain(entered.error());
-  auto child = Child::Start(options.command, *mount_point, false, [&](UniqueFd listener) {
+  auto child = Child::Fork(options.command);
+  if (!child) return Complain(child.error());
+  const auto started = child->Start(*mount_point, false, [&](UniqueFd listener) {
     return JoinSession(options.session, std::move(listener));
   });
-  if (!child) return Complain(child.error(), StatusOf(child.error()));
+  if (!started) return Complain(started.error(), StatusOf(started.error()));
   return child->WaitForExit();
 }
 
@@ -38,6 +40,8 @@ int RunAlone(const RunOptions& options) {
   if (auto entered = EnterPrivateNamespace(); !entered) return Complain(entered.error());
   const auto staging = StagingDirectory();
   if (!staging) return Complain(staging.error());
+  auto child = Child::Fork(options.command);
+  if (!child) return Complain(child.error());
   // Never destroyed: a thread may be inside a dead client's memory.
   auto& emulation = *new Emulation(*spec);
   if (!emulation.error().empty()) {
@@ -48,12 +52,12 @@ int RunAlone(const RunOptions& options) {
     if (auto traced = emulation.TraceTo(options.trace); !traced) return Complain(traced.error());
   if (auto served = emulation.Serve(*staging, {.allow_other = ::geteuid() == 0}); !served)
     return Complain(served.error());
-  auto child = Child::Start(options.command, *staging, true, [&](UniqueFd listener) {
+  const auto started = child->Start(*staging, true, [&](UniqueFd listener) {
     emulation.notifier().Add(std::move(listener));
     return Result<>{};
   });
   const int status =
-      child ? child->WaitForExit() : Complain(child.error(), StatusOf(child.error()));
+      started ? child->WaitForExit() : Complain(started.error(), StatusOf(started.error()));
   emulation.Stop();
   return status;
 }

@@ -149,8 +149,9 @@ Result<> EnterPrivateNamespace() {
   }
   if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
     if (errno == EINVAL)
-      return Fail(EINVAL, "/ is not a mount point, as in a plain chroot: mount --rbind the new root "
-                          "on itself before chroot");
+      return Fail(EINVAL,
+                  "/ is not a mount point, as in a plain chroot: mount --rbind the new root "
+                  "on itself before chroot");
     return FailErrno("make / private");
   }
   return {};

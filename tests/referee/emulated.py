@@ -1,11 +1,7 @@
-#!/usr/bin/env python3
 """vfiolab's side of the referee: plays each trace in an emulated machine of its own.
-
-usage: emulated.py --vfiolab VFIOLAB --player PLAYER [--machine DIR] --out OUTDIR TRACE...
 
 A run that fails or takes too long gives the trace as it was, with a last line `hang`.
 """
-import argparse
 import concurrent.futures
 import os
 import pathlib
@@ -13,9 +9,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
-
-from guest import HERE, gather, scatter
 
 AT_ONCE = 2
 TIMEOUT = 60
@@ -66,22 +59,3 @@ def play(vfiolab, player, machine_dir, traces, timeout=TIMEOUT):
         runs = {name: pool.submit(play_one, vfiolab, player, machine_dir, name, text, timeout)
                 for name, text in traces.items()}
         return {name: run.result() for name, run in runs.items()}
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--vfiolab", required=True)
-    parser.add_argument("--player", required=True)
-    parser.add_argument("--machine", default=HERE / "machine")
-    parser.add_argument("--out", required=True, type=pathlib.Path)
-    parser.add_argument("--timeout", type=int, default=TIMEOUT)
-    parser.add_argument("traces", nargs="+", metavar="TRACE")
-    args = parser.parse_args()
-    began = time.monotonic()
-    results = play(args.vfiolab, args.player, args.machine, gather(args.traces), args.timeout)
-    scatter(args.out, results)
-    print(f"emulated.py: {len(results)} traces in {time.monotonic() - began:.1f} s")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,5 +1,5 @@
 """Moves on containers and groups."""
-from fuzz_state import DEVICES, Container, Device, DeviceFile, Group
+from fuzz_state import DEVICES, Container, Device, DeviceFile, Group, given
 
 GROUPS = ("edu", "edu2", "testdev", "intx", "msix", "nic", "nvme", "shared1")
 INFO_SIZES = (16, 20, 24, 40, 55, 56, 72, 87, 88, 119, 120, 121, 136, 256)
@@ -89,11 +89,8 @@ def make_device(w, process, handle, name):
     return file
 
 
-def get_device(w):
-    found = w.file_of("group")
-    if not found:
-        return False
-    process, handle, group = found
+@given(lambda w: w.file_of("group"))
+def get_device(w, process, handle, group):
     mine = [name for name, facts in DEVICES.items() if facts.group == group.name]
     ready = group.container and group.container.model
     if ready and not w.wrong() and len(w.machine.every("device")) < 8:
@@ -108,11 +105,8 @@ def get_device(w):
     w.say(process, f"ioctl {handle} VFIO_GROUP_GET_DEVICE_FD {word}")
 
 
-def set_container(w):
-    found = w.file_of("group")
-    if not found:
-        return False
-    process, handle, group = found
+@given(lambda w: w.file_of("group"))
+def set_container(w, process, handle, group):
     free = [name for name, thing in process.files.items() if thing.kind == "container"
             and all(m.valid for m in thing.maps.values())]
     if free and not group.container and not w.wrong():
@@ -126,11 +120,8 @@ def set_container(w):
         w.say(process, f"ioctl {handle} VFIO_GROUP_SET_CONTAINER at={w.pick(['bad', 'null'])}")
 
 
-def unset_container(w):
-    found = w.file_of("group")
-    if not found:
-        return False
-    process, handle, group = found
+@given(lambda w: w.file_of("group"))
+def unset_container(w, process, handle, group):
     free = group.container and not group.opens
     if not free and not w.chance(0.3):
         return False
@@ -139,11 +130,8 @@ def unset_container(w):
         group.container.leave(group)
 
 
-def set_iommu(w):
-    found = w.file_of("container")
-    if not found:
-        return False
-    process, handle, container = found
+@given(lambda w: w.file_of("container"))
+def set_iommu(w, process, handle, container):
     if container.groups and not container.model and not w.wrong():
         choose_model(w, process, handle, w.pick((3, 3, 1)))
     elif container.groups and not container.model:
@@ -154,11 +142,8 @@ def set_iommu(w):
         return False
 
 
-def ask_container(w):
-    found = w.file_of("container")
-    if not found:
-        return False
-    process, handle, container = found
+@given(lambda w: w.file_of("container"))
+def ask_container(w, process, handle, container):
     word = w.pick(["VFIO_GET_API_VERSION", "info", "info"]
                   + [f"VFIO_CHECK_EXTENSION {w.pick((*range(12), -1, 0x100000001))}"] * 3)
     if word == "info" and not container.model and not w.chance(0.3):
@@ -177,13 +162,10 @@ def ask_group(w):
     w.say(found[0], f"ioctl {found[1]} VFIO_GROUP_GET_STATUS{words}")
 
 
-def wrong_kind(w):
+@given(lambda w: w.pick(w.machine.every("container") + w.machine.every("group")
+                   + w.machine.every("device") + w.machine.every("event")))
+def wrong_kind(w, process, handle, thing):
     """A command that is not for this kind of file; all of them change nothing."""
-    found = w.pick(w.machine.every("container") + w.machine.every("group")
-                   + w.machine.every("device") + w.machine.every("event"))
-    if not found:
-        return False
-    process, handle, thing = found
     commands = {"container": ["VFIO_GROUP_GET_STATUS", "VFIO_DEVICE_GET_INFO", "VFIO_IOMMU_ENABLE"],
                 "group": ["VFIO_GET_API_VERSION", "VFIO_IOMMU_GET_INFO", "VFIO_DEVICE_RESET"],
                 "device": ["VFIO_GET_API_VERSION", "VFIO_GROUP_GET_STATUS",
@@ -194,12 +176,9 @@ def wrong_kind(w):
     w.say(process, f"ioctl {handle} {command}")
 
 
-def plain_calls(w):
+@given(lambda w: w.pick(w.machine.every("container") + w.machine.every("group")))
+def plain_calls(w, process, handle, _):
     """read, write, lseek and mmap on files that have none of them, and closed descriptors."""
-    found = w.pick(w.machine.every("container") + w.machine.every("group"))
-    if not found:
-        return False
-    process, handle, _ = found
     target = w.pick([handle] * 4 + process.closed[-3:])
     w.say(process, w.pick([f"read {target} 8", f"write {target} u64:1", f"pread {target} 7:0 4",
                            f"m0 = mmap {target} 0 0x1000 rw shared", f"pwrite {target} 0 u32:1",

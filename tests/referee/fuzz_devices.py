@@ -3,7 +3,7 @@
 Registers are read only where all machines agree: an edu's, as far as this trace wrote them or they
 never change. What pci-testdev's memory BAR holds is never looked at: older QEMUs drop what is written.
 """
-from fuzz_state import Memory, drop
+from fuzz_state import Memory, drop, given
 
 INFO_SIZES = (16, 17, 20, 23, 24, 40, 64)
 REGION_SIZES = (32, 32, 33, 39, 40, 48, 64, 128)
@@ -42,11 +42,8 @@ def irq_info(w):
                     f"{w.spoiled(16, True)}")
 
 
-def read_config(w):
-    found = any_device(w)
-    if not found:
-        return False
-    process, handle, file = found
+@given(any_device)
+def read_config(w, process, handle, file):
     size = file.device.facts.config
     if w.chance(0.12):
         at, count = w.pick(((size, 4), (size - 2, 4), (size - 1, 2), (0, size + 1), (0x2000, 1)))
@@ -79,11 +76,8 @@ def config_writes(w, device):
     return writes
 
 
-def write_config(w):
-    found = any_device(w)
-    if not found:
-        return False
-    process, handle, file = found
+@given(any_device)
+def write_config(w, process, handle, file):
     at, data = w.pick(config_writes(w, file.device))
     if w.chance(0.1):
         size = file.device.facts.config
@@ -95,12 +89,9 @@ def write_config(w):
         w.say(process, f"pread {handle} 7:{at & ~3:#x} u32")
 
 
-def command(w):
+@given(any_device)
+def command(w, process, handle, file):
     """The command register: memory on and off, bus master, INTx off."""
-    found = any_device(w)
-    if not found:
-        return False
-    process, handle, file = found
     device = file.device
     value = 0x2 if not device.memory_on and w.chance(0.7) else w.pick(
         (0x2, 0x6, 0x6, 0x402, 0x406, 0x0, 0x3, 0x7, 0xffff))
@@ -110,12 +101,9 @@ def command(w):
         w.say(process, f"pread {handle} 7:0x4 u16")
 
 
-def power(w):
+@given(lambda w: any_device(w, lambda device: "pm" in device.facts.capabilities))
+def power(w, process, handle, file):
     """Sleeping and awakening by the power management capability."""
-    found = any_device(w, lambda device: "pm" in device.facts.capabilities)
-    if not found:
-        return False
-    process, handle, file = found
     at = file.device.facts.capabilities["pm"] + PM_STATE
     w.say(process, f"pwrite {handle} 7:{at:#x} u16:{w.pick((3, 3, 1, 2))}")
     w.say(process, f"pread {handle} 7:{at:#x} u16")
@@ -123,11 +111,8 @@ def power(w):
     w.say(process, f"pread {handle} 7:{at:#x} u16")
 
 
-def edu_registers(w):
-    found = any_device(w, lambda device: device.facts.edu)
-    if not found:
-        return False
-    process, handle, file = found
+@given(lambda w: any_device(w, lambda device: device.facts.edu))
+def edu_registers(w, process, handle, file):
     if not file.device.memory_on:
         w.say(process, f"pread {handle} 0:0x0 u32")
         return None
@@ -153,12 +138,9 @@ def edu_registers(w):
                                f"pread {handle} 0:0x0 0")))
 
 
-def memory_bar(w):
+@given(lambda w: any_device(w, lambda device: device.facts.memory_bar >= 0))
+def memory_bar(w, process, handle, file):
     """Writes to a memory BAR, and reads that bring nothing."""
-    found = any_device(w, lambda device: device.facts.memory_bar >= 0)
-    if not found:
-        return False
-    process, handle, file = found
     device = file.device
     bar = device.facts.memory_bar
     size = device.facts.bars[bar][0]
@@ -174,11 +156,8 @@ def memory_bar(w):
         w.say(process, f"pwrite {handle} {bar}:{size - 4:#x} seq:8")
 
 
-def absent_region(w):
-    found = any_device(w)
-    if not found:
-        return False
-    process, handle, file = found
+@given(any_device)
+def absent_region(w, process, handle, file):
     absent = [bar for bar in range(6) if bar not in file.device.facts.bars] + [6, 8, 9, 100]
     verb = w.pick(("pread", "pwrite"))
     w.say(process, f"{verb} {handle} {w.pick(absent)}:0x0 {'4' if verb == 'pread' else 'u32:0'}")
@@ -207,11 +186,8 @@ def map_bar(w):
     process.memory[name] = Memory(size, protection, "bar", file, bar)
 
 
-def touch_bar(w):
-    found = w.pick(w.machine.every_memory(("bar",)))
-    if not found:
-        return False
-    process, name, memory = found
+@given(lambda w: w.pick(w.machine.every_memory(("bar",))))
+def touch_bar(w, process, name, memory):
     device = memory.file.device
     if w.chance(0.15):
         w.say(process, f"unmap {name}")
@@ -237,11 +213,8 @@ def reset(w):
     w.say(found[0], f"ioctl {found[1]} VFIO_DEVICE_RESET")
 
 
-def hot_reset(w):
-    found = any_device(w)
-    if not found:
-        return False
-    process, handle, file = found
+@given(any_device)
+def hot_reset(w, process, handle, file):
     if w.chance(0.6):
         size = w.pick((12, 12, 19, 20, 28, 36, 44, 128))
         w.say(process, f"ioctl {handle} VFIO_DEVICE_GET_PCI_HOT_RESET_INFO"
@@ -256,11 +229,8 @@ def hot_reset(w):
                    f"data=[{' '.join(given)}]")
 
 
-def feature(w):
-    found = any_device(w)
-    if not found:
-        return False
-    process, handle, file = found
+@given(any_device)
+def feature(w, process, handle, file):
     index = w.pick((0, 1, 2, 3, 3, 4, 5, 5, 6, 7, 8, 9, 10, 12, 13, 14, 0xffff))
     operation = w.pick((PROBE, PROBE | SET, PROBE | GET, PROBE | GET | SET, 0, GET, GET | SET))
     if w.chance(0.1):
@@ -269,11 +239,8 @@ def feature(w):
                    f"{w.spoiled(8) or w.pick(('', ' data=zero:16'))}")
 
 
-def low_power(w):
-    found = any_device(w)
-    if not found:
-        return False
-    process, handle, _ = found
+@given(any_device)
+def low_power(w, process, handle, _):
     entry, leave = SET | 3, SET | 5
     for flags in w.pick(((entry, leave), (entry, entry, leave), (leave,), (entry, PROBE | 5, leave))):
         w.say(process, f"ioctl {handle} VFIO_DEVICE_FEATURE flags={flags:#x}")

@@ -1,6 +1,6 @@
 """Moves on interrupts: SET_IRQS in all its forms, real interrupts of edu devices, ioeventfds."""
 from fuzz_processes import make_event
-from fuzz_state import ERR, INTX, MSI, MSIX, REQ
+from fuzz_state import ERR, INTX, MSI, MSIX, REQ, given
 
 NONE, BOOL, EVENTFD, MASK, UNMASK, TRIGGER = (1 << n for n in range(6))
 HOSTILE_COUNTS = (0x7fffffff, 0xffffffff, 1000, 0x100)
@@ -21,12 +21,9 @@ def device_with_irqs(w):
     return w.pick([f for f in w.machine.every("device") if any(f[2].device.facts.irqs)])
 
 
-def enable(w):
+@given(device_with_irqs)
+def enable(w, process, handle, file):
     """Eventfds for INTx, MSI or MSI-X, as far as the device has them."""
-    found = device_with_irqs(w)
-    if not found:
-        return False
-    process, handle, file = found
     device = file.device
     if device.irq is not None and not w.chance(0.4):
         return False
@@ -74,12 +71,9 @@ def disable(w):
     file.device.irq, file.device.vectors, file.device.unmask_fd = None, {}, False
 
 
-def loop_back(w):
+@given(lambda w: w.pick([f for f in w.machine.every("device") if f[2].device.irq is not None]))
+def loop_back(w, process, handle, file):
     """The client triggers its own interrupts, and sees them."""
-    found = w.pick([f for f in w.machine.every("device") if f[2].device.irq is not None])
-    if not found:
-        return False
-    process, handle, file = found
     device = file.device
     vector = w.pick(device.vectors)
     if w.chance(0.5):
@@ -96,12 +90,9 @@ def take_all(w, process, device):
             w.say(process, f"take {name}")
 
 
-def mask(w):
+@given(device_with_irqs)
+def mask(w, process, handle, file):
     """Masking is INTx's alone."""
-    found = device_with_irqs(w)
-    if not found:
-        return False
-    process, handle, file = found
     device = file.device
     if device.irq != INTX and not w.chance(0.25):
         return False
@@ -116,12 +107,9 @@ def mask(w):
     set_irqs(w, process, handle, data | action, index, 0, count, word)
 
 
-def single(w):
+@given(lambda w: w.file_of("device"))
+def single(w, process, handle, file):
     """ERR and REQ: nobody but the client signals them here."""
-    found = w.file_of("device")
-    if not found:
-        return False
-    process, handle, file = found
     index, device = w.pick((ERR, REQ)), file.device
     if index not in device.single and not w.wrong():
         event = event_of(w, process)
@@ -137,26 +125,20 @@ def single(w):
     take_all(w, process, device)
 
 
-def garbage(w):
+@given(lambda w: w.file_of("device"))
+def garbage(w, process, handle, _):
     """SET_IRQS with random fields, of which none can make an eventfd known."""
-    found = w.file_of("device")
-    if not found:
-        return False
-    process, handle, _ = found
     flags = w.pick((0, 7, 0x38, 0x21, 0x22, 0x24, 0x40, 0x3f, 0x29, 0x31, 0x12, 0xa))
     index = w.pick((0, 1, 2, 3, 4, 5))
     start, count = w.pick(((0, 2), (1, 1), (0, 0xffffffff), (0xffffffff, 1), (3, 0), (100, 1)))
     set_irqs(w, process, handle, flags, index, start, count, w.pick(("", "zero:4", "[-1 -1]")))
 
 
-def interrupt(w):
+@given(lambda w: w.pick([f for f in w.machine.every("device") if f[2].device.facts.edu
+                    and f[2].device.memory_on and f[2].device.irq is not None]))
+def interrupt(w, process, handle, file):
     """An interrupt of an edu from raising to acknowledging: nothing else happens in between, so
     that a level that stays up disturbs nobody."""
-    found = w.pick([f for f in w.machine.every("device") if f[2].device.facts.edu
-                    and f[2].device.memory_on and f[2].device.irq is not None])
-    if not found:
-        return False
-    process, handle, file = found
     device = file.device
     if device.irq == MSI and not device.command & 4:
         device.command |= 4
@@ -191,13 +173,10 @@ def while_raised(w, process, handle, device):
         take_all(w, process, device)
 
 
-def ioeventfd(w):
+@given(lambda w: w.pick([f for f in w.machine.every("device")
+                    if f[2].device.facts.edu or f[2].device.facts.memory_bar >= 0]))
+def ioeventfd(w, process, handle, file):
     """An eventfd that writes: to an edu's liveness register, which can be read, or to memory."""
-    found = w.pick([f for f in w.machine.every("device")
-                    if f[2].device.facts.edu or f[2].device.facts.memory_bar >= 0])
-    if not found:
-        return False
-    process, handle, file = found
     device = file.device
     bar, size, at = max(device.facts.memory_bar, 0), 4, 4
     if not device.facts.edu:

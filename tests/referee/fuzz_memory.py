@@ -1,5 +1,5 @@
 """Moves on client memory, DMA mappings, dirty tracking and DMA itself."""
-from fuzz_state import MSI_WINDOW, Mapping, Memory
+from fuzz_state import MSI_WINDOW, Mapping, Memory, given
 
 PAGE = 0x1000
 READ, WRITE, VADDR = 1, 2, 4
@@ -63,11 +63,8 @@ def free_iova(w, container, size):
     return None
 
 
-def map_dma(w):
-    found = driven(w)
-    if not found:
-        return False
-    process, handle, container = found
+@given(driven)
+def map_dma(w, process, handle, container):
     name = memory_of(w, process)
     if not name:
         return False
@@ -123,11 +120,8 @@ def unmapped(container, iova, size):
     return None if bisected else hit
 
 
-def unmap_dma(w):
-    found = driven(w)
-    if not found:
-        return False
-    process, handle, container = found
+@given(driven)
+def unmap_dma(w, process, handle, container):
     if not container.maps or w.chance(0.15):
         return unmap_odd(w, process, handle, container)
     there = w.pick(container.maps.values())
@@ -214,11 +208,8 @@ def restore_vaddr(w):
         mapping.valid, mapping.memory = True, mapping.memory if same else None
 
 
-def dirty(w):
-    found = driven(w)
-    if not found:
-        return False
-    process, handle, container = found
+@given(driven)
+def dirty(w, process, handle, container):
     flags = w.weighted([(1, 2), (2, 1), (4, 4 if container.tracking else 1), (8, 0.3), (0, 0.3),
                         (3, 0.3)])
     words, more = f"flags={flags}", w.spoiled(8)
@@ -233,11 +224,8 @@ def dirty(w):
         container.tracking = flags == 1
 
 
-def touch(w):
-    found = w.pick(w.machine.every_memory(ORDINARY))
-    if not found:
-        return False
-    process, name, memory = found
+@given(lambda w: w.pick(w.machine.every_memory(ORDINARY)))
+def touch(w, process, name, memory):
     at = address(name, w.random.randrange(memory.size // 16) * 16)
     if w.chance(0.08):
         at = w.pick([f"{name}+{memory.size:#x}", f"{name}-1", "bad", "null"])

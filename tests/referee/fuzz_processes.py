@@ -1,7 +1,7 @@
 """Moves on processes and descriptors, and the end of a trace."""
 from dataclasses import replace
 
-from fuzz_state import Event, Process, drop
+from fuzz_state import Event, Process, drop, given
 
 
 def fork(w):
@@ -101,11 +101,8 @@ def make_event(w, process):
     return name
 
 
-def use_event(w):
-    found = w.file_of("event")
-    if not found:
-        return False
-    process, name, _ = found
+@given(lambda w: w.file_of("event"))
+def use_event(w, process, name, _):
     w.say(process, w.weighted([(f"take {name}", 4), (f"signal {name} 1", 3),
                                (f"signal {name} 0xffffffffffffffff", 0.3)]))
 

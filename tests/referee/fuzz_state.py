@@ -1,7 +1,20 @@
 """What a generated trace has made so far: enough of VFIO's rules to know what would succeed."""
+import functools
 from dataclasses import dataclass, field
 
 INTX, MSI, MSIX, ERR, REQ = range(5)
+
+
+def given(find):
+    """Makes a move of a function that needs what `find` picks: a process, a name, a thing. Where
+    there is none the move cannot be made."""
+    def decorate(move):
+        @functools.wraps(move)
+        def attempt(w):
+            found = find(w)
+            return move(w, *found) if found else False
+        return attempt
+    return decorate
 
 
 @dataclass(frozen=True)

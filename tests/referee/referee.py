@@ -96,8 +96,8 @@ def against_list(golden, played, path, theirs):
     return unexpected == 0 and not stale and not unknown
 
 
-def check(args):
-    golden = golden_traces()
+def check(args, golden=None):
+    golden = golden or golden_traces()
     played = emulated.play(args.build / "vfiolab", args.build / "player", MACHINE, golden)
     return against_list(golden, played, GOLDEN / "wrong", "vfiolab")
 
@@ -138,7 +138,7 @@ def compare_kernels(args):
         played = guest.play(image, args.build / "player", MACHINE, golden)
         version = guest.describe(image, MACHINE).split(",")[0]
         good = against_list(golden, played, None if kind == NEWEST else GOLDEN / "older", version) and good
-    return check(args) and good
+    return check(args, golden) and good
 
 
 def fuzzing(args):

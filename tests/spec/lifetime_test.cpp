@@ -5,6 +5,7 @@
 
 #include "client.hpp"
 #include "edu.hpp"
+#include "support/descriptor_passing.hpp"
 
 namespace {
 
@@ -23,33 +24,11 @@ bool GroupIsBusy(const std::string& address) {
   return group == Errno{EBUSY};
 }
 
-void Send(int socket, int fd) {
-  char byte = 0, control[CMSG_SPACE(sizeof fd)]{};
-  iovec data{&byte, 1};
-  msghdr message{};
-  message.msg_iov = &data;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  cmsghdr* header = CMSG_FIRSTHDR(&message);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(sizeof fd);
-  std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
-  REQUIRE(::sendmsg(socket, &message, 0) == 1);
-}
+void Send(int socket, int fd) { REQUIRE(SendDescriptor(socket, fd)); }
 
 Fd Receive(int socket) {
-  int fd = -1;
-  char byte = 0, control[CMSG_SPACE(sizeof fd)]{};
-  iovec data{&byte, 1};
-  msghdr message{};
-  message.msg_iov = &data;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  REQUIRE(::recvmsg(socket, &message, MSG_CMSG_CLOEXEC) == 1);
-  std::memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof fd);
+  const int fd = ReceiveDescriptor(socket, MSG_CMSG_CLOEXEC);
+  REQUIRE(fd >= 0);
   return Fd(fd);
 }
 

@@ -10,9 +10,11 @@
 
 #include <cstring>
 #include <map>
+#include <set>
 #include <sstream>
 
 #include "client.hpp"
+#include "support/descriptor_passing.hpp"
 
 namespace player {
 namespace {
@@ -23,39 +25,6 @@ constexpr std::size_t kMessage = 160 * 1024;
 
 void SendText(int socket, std::string_view text) {
   [[maybe_unused]] const ssize_t sent = send(socket, text.data(), text.size(), MSG_NOSIGNAL);
-}
-
-void SendFile(int socket, int fd) {
-  char byte = 0;
-  iovec data{&byte, 1};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof fd)] = {};
-  msghdr message{};
-  message.msg_iov = &data;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  cmsghdr* header = CMSG_FIRSTHDR(&message);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(sizeof fd);
-  std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
-  sendmsg(socket, &message, MSG_NOSIGNAL);
-}
-
-int ReceiveFile(int socket) {
-  char byte = 0;
-  iovec data{&byte, 1};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  msghdr message{};
-  message.msg_iov = &data;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  if (recvmsg(socket, &message, 0) <= 0) return -1;
-  const cmsghdr* header = CMSG_FIRSTHDR(&message);
-  int fd = -1;
-  if (header != nullptr) std::memcpy(&fd, CMSG_DATA(header), sizeof fd);
-  return fd;
 }
 
 struct Pair {
@@ -92,11 +61,11 @@ class Worker {
       if (fd < 0) return "nonsense";
       const Device* device = client_.DeviceOf(words[0]);
       SendText(socket_, "pass " + (device == nullptr ? std::string() : device->address));
-      SendFile(socket_, fd);
+      SendDescriptor(socket_, fd);
       return "ok";
     }
     if (line.operation == "receive") {
-      const int fd = ReceiveFile(socket_);
+      const int fd = ReceiveDescriptor(socket_, 0);
       client_.Keep(words.at(0), fd, words.size() > 1 ? machine_.FindByAddress(words[1]) : nullptr);
       return "ok";
     }
@@ -214,7 +183,7 @@ class Player {
       return "nonsense";
     std::string result = Ask(line.process, line.text);
     if (!result.starts_with("pid ")) return result;
-    started_.insert_or_assign(words[0], true);
+    started_.insert(words[0]);
     processes_[words[0]] = std::stoi(result.substr(4));
     return "ok";
   }
@@ -239,11 +208,11 @@ class Player {
     if (receiver == line.process) return "nonsense";
     const std::string device = Ask(line.process, line.text);
     if (!device.starts_with("pass ")) return device;
-    const int fd = ReceiveFile(pairs_[line.process].player);
+    const int fd = ReceiveDescriptor(pairs_[line.process].player, 0);
     const std::string sent = Answer(line.process);
     if (sent != "ok") return sent;
     SendText(pairs_[receiver].player, "receive " + line.arguments[2] + " " + device.substr(5));
-    SendFile(pairs_[receiver].player, fd);
+    SendDescriptor(pairs_[receiver].player, fd);
     close(fd);
     return Answer(receiver);
   }
@@ -283,7 +252,7 @@ class Player {
   const std::string& trace_;
   Pairs pairs_;
   std::map<std::string, pid_t> processes_;
-  std::map<std::string, bool> started_;
+  std::set<std::string> started_;
 };
 
 }  // namespace

@@ -10,7 +10,7 @@
 namespace vfiolab::fake_devices {
 namespace {
 
-// Registers in I/O space that remember.
+// Registers that remember.
 class Ports final : public BarHandler {
  public:
   explicit Ports(u64 size) : bytes_(size) {}
@@ -61,16 +61,19 @@ class MsixMemory final : public BarHandler {
   Range table_, pending_;
 };
 
+constexpr u64 kVgaEnd = 0xc0000;  // of the legacy addresses of VGA
+
 constexpr std::array<std::string_view, 6> kBarNames{"bar0", "bar1", "bar2", "bar3", "bar4", "bar5"};
 
 class Replica final : public PciDevice {
  public:
   Replica(DeviceHost& host, const Params& params)
-      : PciDevice(host, ConfigImage(params.Dump(kConfigDump))) {
+      : PciDevice(host, ConfigImage(params.Dump(kConfigDump), params.Dump(kWritableDump))) {
     for (unsigned i = 0; i < kBarNames.size(); ++i)
       if (const auto bar = image().BarAt(i))
         Add(i,
             {.size = params[kBarNames[i]], .space = bar->space, .prefetchable = bar->prefetchable});
+    if (identity().is_vga()) AddVga(std::make_unique<Ports>(kVgaEnd));
   }
 
  private:
@@ -106,6 +109,7 @@ constexpr ParamSpec kParams[] = {
 };
 constexpr DumpSpec kDumps[] = {
     {kConfigDump, "config space of the device, as `lspci -xxxx` prints it", true},
+    {kWritableDump, "the bits of it that can be written, printed likewise", false},
 };
 
 }  // namespace

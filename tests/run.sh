@@ -39,7 +39,7 @@ spec() {  # the emulator's build directory; the clients are always the plain one
 }
 schema() {
   local file
-  for file in topologies/[!s]*.json topologies/s[!c]*.json tests/spec/topology.json; do
+  for file in topologies/[!s]*.json topologies/s[!c]*.json tests/spec/topology.json tests/referee/machines/*/topology.json; do
     python3 -m jsonschema -i "$file" topologies/schema.json || return 1
     "$release/vfiolab" check -t "$file" || return 1
   done

@@ -11,11 +11,14 @@ namespace vfiolab {
 class ConfigImage {
  public:
   ConfigImage() = default;
-  // 256 or 4096 bytes.
-  explicit ConfigImage(std::vector<std::byte> bytes) : bytes_(std::move(bytes)) {}
+  // 256 or 4096 bytes. `writable` has a 1 for each bit that software can write, or is empty: not
+  // known.
+  explicit ConfigImage(std::vector<std::byte> bytes, std::vector<std::byte> writable = {})
+      : bytes_(std::move(bytes)), writable_(std::move(writable)) {}
 
   bool empty() const { return bytes_.empty(); }
   const std::vector<std::byte>& bytes() const { return bytes_; }
+  const std::vector<std::byte>& writable() const { return writable_; }
   u32 Get(std::size_t at, unsigned width) const;
   // Where capability `id` is; 0 when there is none.
   u8 FindCapability(u8 id) const;
@@ -45,6 +48,7 @@ class ConfigImage {
 
  private:
   std::vector<std::byte> bytes_;
+  std::vector<std::byte> writable_;
 };
 
 }  // namespace vfiolab

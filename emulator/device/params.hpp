@@ -29,8 +29,9 @@ struct DumpSpec {
   bool required;
 };
 
-// What a replica is made of; the one parameter, of whatever model, that is no number.
+// What a replica is made of; the parameters, of whatever model, that are no numbers.
 inline constexpr std::string_view kConfigDump = "config";
+inline constexpr std::string_view kWritableDump = "writable";
 
 // Values for every parameter of a model; the topology has checked them against the ParamSpecs.
 class Params {

@@ -46,6 +46,7 @@ PciDevice::PciDevice(DeviceHost& host, ConfigImage image)
 void PciDevice::Reset() {
   for (auto& bar : bars_)
     if (bar) bar->handler->Reset();
+  if (vga_) vga_->Reset();
   OnReset();
 }
 

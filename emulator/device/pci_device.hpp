@@ -24,6 +24,8 @@ struct PciIdentity {
   unsigned msix_bar = 5;
   u32 msix_table_offset = 0;  // in that BAR
   bool express = false;       // 4 KiB of config space and a PCI Express capability
+
+  bool is_vga() const { return class_code >> 8 == 0x0300; }
 };
 
 // Memory that devices and clients share.
@@ -61,6 +63,10 @@ class PciDevice {
   Bar* bar(unsigned index) { return bars_.at(index) ? &*bars_[index] : nullptr; }
   const Bar* bar(unsigned index) const { return bars_.at(index) ? &*bars_[index] : nullptr; }
 
+  // The legacy addresses of a VGA controller: 0xa0000-0xbffff of memory, 0x3b0-0x3bb and
+  // 0x3c0-0x3df of ports. Null where the device is none.
+  BarHandler* vga() { return vga_.get(); }
+
   // Function reset: registers take their reset values, then OnReset() runs. The machine has
   // cancelled the timers.
   void Reset();
@@ -91,6 +97,7 @@ class PciDevice {
     bars_[index] = Bar{spec, std::move(handler)};
     return reference;
   }
+  void AddVga(std::unique_ptr<BarHandler> handler) { vga_ = std::move(handler); }
   // A BAR of memory that clients may map.
   MemoryBar& AddMemoryBar(unsigned index, BarSpec spec);
 
@@ -99,6 +106,7 @@ class PciDevice {
   PciIdentity identity_;
   ConfigImage image_;
   std::array<std::optional<Bar>, 6> bars_;
+  std::unique_ptr<BarHandler> vga_;
 };
 
 }  // namespace vfiolab

@@ -12,7 +12,7 @@
 namespace vfiolab::launcher {
 
 Emulation::Emulation(const topology::TopologySpec& spec)
-    : machine_(environment_, trace_, spec.iommu), door_(machine_) {
+    : machine_(environment_, trace_, spec.iommu, spec.kernel), door_(machine_) {
   if (const auto built = topology::Build(spec, fake_devices::Models(), machine_); !built) {
     error_ = built.error().ToString();
     return;

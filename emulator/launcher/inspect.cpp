@@ -9,23 +9,10 @@
 #include "topology/build.hpp"
 #include "topology/load.hpp"
 #include "topology/show.hpp"
+#include "transport/host_environment.hpp"
 
 namespace vfiolab::launcher {
 namespace {
-
-// A machine that nobody opens.
-class NoEnvironment final : public Environment {
-  class Heap final : public DeviceMemory {
-    std::span<std::byte> Allocate(u64, u64) override { return {}; }
-    int fd() const override { return -1; }
-  };
-  std::unique_ptr<DeviceMemory> CreateDeviceMemory(const std::string&) override {
-    return std::make_unique<Heap>();
-  }
-  std::unique_ptr<EventfdWatch> WatchEventfd(const Eventfd&, std::function<void()>) override {
-    return nullptr;
-  }
-};
 
 std::string SizeText(u64 size) {
   for (const auto& [unit, name] : {std::pair{1_GiB, "G"}, {1_MiB, "M"}, {1_KiB, "K"}})
@@ -47,14 +34,15 @@ std::string_view MappingText(BarMapping mapping) {
   return "";
 }
 
+// A machine that nobody opens.
 struct Inspection {
-  NoEnvironment environment;
+  HostEnvironment environment;
   Trace trace;
   Machine machine;
   Result<Success, topology::ConfigError> built;
 
   explicit Inspection(const topology::TopologySpec& spec)
-      : machine(environment, trace, spec.iommu),
+      : machine(environment, trace, spec.iommu, spec.kernel),
         built(topology::Build(spec, fake_devices::Models(), machine)) {}
 
   template <class F>

@@ -20,27 +20,47 @@ DeviceSlot::~DeviceSlot() {
   for (const TimerId id : timers_) machine_.clock().Cancel(id);
 }
 
+void DeviceSlot::set_rom(std::vector<std::byte> bytes) {
+  constexpr std::size_t kSmallestBar = 2_KiB;
+  rom_ = std::move(bytes);
+  rom_.resize(std::max(kSmallestBar, std::bit_ceil(rom_.size())), std::byte{0xff});
+}
+
+void DeviceSlot::set_physical_function(DeviceSlot& physical) {
+  physical_function_ = &physical;
+  physical.virtual_functions_.push_back(this);
+}
+
+void DeviceSlot::PlaceRom(u32 address) {
+  rom_layout_ = RomLayout{address, static_cast<u32>(rom_.size())};
+  AddRom(config_, *rom_layout_);
+}
+
 void DeviceSlot::PlaceBars(const BarLayouts& placed, bool multifunction) {
-  const PciIdentity& id = device_->identity();
   bars_ = placed;
-  if (!device_->image().empty()) {
-    config_ = BuildReplicaConfig(device_->image().bytes(), bars_, multifunction);
-    return;
-  }
-  config_ = BuildFunctionConfig({.vendor_id = id.vendor_id,
-                                 .device_id = id.device_id,
-                                 .subsystem_vendor_id = id.subsystem_vendor_id,
-                                 .subsystem_id = id.subsystem_id,
-                                 .revision = id.revision,
-                                 .class_code = id.class_code,
-                                 .interrupt_pin = id.interrupt_pin,
-                                 .msi_vectors = id.msi_vectors,
-                                 .msix_vectors = id.msix_vectors,
-                                 .msix_bar = id.msix_bar,
-                                 .msix_pba_offset = MsixTable::PbaOffset(id.msix_vectors),
-                                 .express = id.express,
-                                 .multifunction = multifunction},
-                                bars_);
+  config_ = device_->image().empty()
+                ? BuildConfig(multifunction)
+                : BuildReplicaConfig(device_->image().bytes(), device_->image().writable(), bars_,
+                                     multifunction);
+  if (physical_function_ != nullptr) BecomeVirtualFunction(config_);
+}
+
+ConfigSpace DeviceSlot::BuildConfig(bool multifunction) const {
+  const PciIdentity& id = device_->identity();
+  return BuildFunctionConfig({.vendor_id = id.vendor_id,
+                              .device_id = id.device_id,
+                              .subsystem_vendor_id = id.subsystem_vendor_id,
+                              .subsystem_id = id.subsystem_id,
+                              .revision = id.revision,
+                              .class_code = id.class_code,
+                              .interrupt_pin = id.interrupt_pin,
+                              .msi_vectors = id.msi_vectors,
+                              .msix_vectors = id.msix_vectors,
+                              .msix_bar = id.msix_bar,
+                              .msix_pba_offset = MsixTable::PbaOffset(id.msix_vectors),
+                              .express = id.express,
+                              .multifunction = multifunction},
+                             bars_);
 }
 
 void DeviceSlot::WriteConfig(std::size_t at, std::span<const std::byte> from) {

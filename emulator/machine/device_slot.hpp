@@ -1,5 +1,7 @@
 // Where a device sits: its config space, its gate to the bus, its interrupts and its timers.
 #pragma once
+#include <linux/pci_regs.h>
+
 #include <memory>
 #include <set>
 #include <string>
@@ -53,8 +55,23 @@ class DeviceSlot final : public DeviceHost {
   // Stores what the hardware lets be stored and acts on it (bus mastering, INTx disable).
   void WriteConfig(std::size_t at, std::span<const std::byte> from);
   const BarLayouts& bars() const { return bars_; }
+  void set_owns_page(unsigned bar, bool owns) { bars_[bar]->owns_page = owns; }
   // Gives BARs their addresses and builds config space; once, before use.
   void PlaceBars(const BarLayouts& placed, bool multifunction);
+
+  // The bytes of the expansion ROM, as many as its BAR has; empty when there is none.
+  std::span<const std::byte> rom() const { return rom_; }
+  const std::optional<RomLayout>& rom_layout() const { return rom_layout_; }
+  // Both before PlaceBars() and PlaceRom(): `bytes` are filled up to the size of a BAR.
+  void set_rom(std::vector<std::byte> bytes);
+  void PlaceRom(u32 address);
+
+  // SR-IOV: whose virtual function this is, or null; and the other way round.
+  DeviceSlot* physical_function() const { return physical_function_; }
+  const std::vector<DeviceSlot*>& virtual_functions() const { return virtual_functions_; }
+  // Whether it could have virtual functions at all.
+  bool has_sriov() const { return config_.FindExtendedCapability(PCI_EXT_CAP_ID_SRIOV) != 0; }
+  void set_physical_function(DeviceSlot& physical);  // before PlaceBars()
 
   // Accesses of 1, 2, 4 or 8 bytes, naturally aligned, inside a BAR that exists.
   void ReadBar(unsigned bar, Offset at, std::span<std::byte> to);
@@ -81,6 +98,7 @@ class DeviceSlot final : public DeviceHost {
   std::span<std::byte> AllocateBarMemory(unsigned bar, u64 size) override;
 
  private:
+  ConfigSpace BuildConfig(bool multifunction) const;
   Result<std::shared_ptr<Ioas>, Fault> OpenGate(Access access, Iova at, u64 length);
   Failure<DmaFault> Stop(const Fault& fault);
 
@@ -92,6 +110,10 @@ class DeviceSlot final : public DeviceHost {
   std::unique_ptr<DeviceMemory> memory_;
   std::unique_ptr<PciDevice> device_;
   BarLayouts bars_;
+  std::vector<std::byte> rom_;
+  std::optional<RomLayout> rom_layout_;
+  DeviceSlot* physical_function_ = nullptr;
+  std::vector<DeviceSlot*> virtual_functions_;
   ConfigSpace config_{kConventionalConfigSize};
   InterruptSink* sink_ = nullptr;
   bool intx_asserted_ = false;

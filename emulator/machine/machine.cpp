@@ -13,7 +13,7 @@ void IommuGroup::Add(DeviceSlot& slot) {
 
 bool IommuGroup::DmaUnclaimed() const {
   return std::ranges::all_of(devices_, [](const DeviceSlot* slot) {
-    return slot->driver().empty() || slot->driver() == "vfio-pci";
+    return slot->driver().empty() || slot->driver() == "vfio-pci" || slot->driver() == "pci-stub";
   });
 }
 

@@ -6,6 +6,7 @@
 #include "base/trace.hpp"
 #include "iommu/iommu.hpp"
 #include "machine/iommu_group.hpp"
+#include "machine/kernel.hpp"
 
 namespace vfiolab {
 
@@ -28,13 +29,14 @@ struct Bridge {
 
 class Machine {
  public:
-  Machine(Environment& environment, Trace& trace, Iommu iommu)
-      : environment_(environment), trace_(trace), iommu_(std::move(iommu)) {}
+  Machine(Environment& environment, Trace& trace, Iommu iommu, Kernel kernel = {})
+      : environment_(environment), trace_(trace), iommu_(std::move(iommu)), kernel_(kernel) {}
 
   Environment& environment() { return environment_; }
   Trace& trace() { return trace_; }
   Clock& clock() { return clock_; }
   const Iommu& iommu() const { return iommu_; }
+  const Kernel& kernel() const { return kernel_; }
 
   // For the one who builds the machine. BDFs and group ids are unique.
   DeviceSlot& AddDevice(Bdf bdf, const Model& model, const Params& params, std::string driver);
@@ -66,6 +68,7 @@ class Machine {
   Trace& trace_;
   Clock clock_;
   Iommu iommu_;
+  Kernel kernel_;
   std::map<unsigned, IommuGroup> groups_;
   std::map<Bdf, Bridge> bridges_;
   std::deque<FaultRecord> faults_;

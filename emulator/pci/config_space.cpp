@@ -59,4 +59,15 @@ u8 ConfigSpace::FindCapability(u8 id) const {
   return 0;
 }
 
+u16 ConfigSpace::FindExtendedCapability(u16 id) const {
+  std::size_t at = kConventionalConfigSize;
+  for (std::size_t hops = 0; hops < kExpressConfigSize / 8 && at + 4 <= size(); ++hops) {
+    const u32 header = Get(at, 4);
+    if (header != 0 && PCI_EXT_CAP_ID(header) == id) return static_cast<u16>(at);
+    at = PCI_EXT_CAP_NEXT(header);
+    if (at < kConventionalConfigSize) return 0;
+  }
+  return 0;
+}
+
 }  // namespace vfiolab

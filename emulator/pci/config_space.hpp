@@ -37,6 +37,8 @@ class ConfigSpace {
   u8 AddCapability(u8 id, std::size_t length, u8 at = 0);
   // Where capability `id` is; 0 when there is none.
   u8 FindCapability(u8 id) const;
+  // Where extended capability `id` is; 0 when there is none.
+  u16 FindExtendedCapability(u16 id) const;
 
   std::span<const std::byte> bytes() const { return bytes_; }
 

@@ -87,6 +87,23 @@ u32 BarLayout::TypeBits() const {
          (prefetchable ? PCI_BASE_ADDRESS_MEM_PREFETCH : 0u);
 }
 
+void AddRom(ConfigSpace& config, const RomLayout& rom) {
+  config.Set(PCI_ROM_ADDRESS, 4, rom.address);
+  config.MakeWritable(PCI_ROM_ADDRESS, 4, ~(rom.size - 1) | PCI_ROM_ADDRESS_ENABLE);
+}
+
+void BecomeVirtualFunction(ConfigSpace& config) {
+  config.Set(PCI_VENDOR_ID, 4, 0xffffffff);
+  config.Set(PCI_COMMAND, 2, 0);
+  config.MakeWritable(PCI_COMMAND, 2, PCI_COMMAND_MASTER);
+  for (std::size_t at = PCI_BASE_ADDRESS_0; at < PCI_CARDBUS_CIS; at += 4) {
+    config.Set(at, 4, 0);
+    config.MakeWritable(at, 4, 0);
+  }
+  config.Set(PCI_INTERRUPT_LINE, 2, 0);
+  config.MakeWritable(PCI_INTERRUPT_LINE, 2, 0);
+}
+
 ConfigSpace BuildFunctionConfig(const FunctionIdentity& id, const BarLayouts& bars) {
   ConfigSpace config(id.express ? kExpressConfigSize : kConventionalConfigSize);
   AddHeader(config, id);
@@ -97,7 +114,8 @@ ConfigSpace BuildFunctionConfig(const FunctionIdentity& id, const BarLayouts& ba
   return config;
 }
 
-ConfigSpace BuildReplicaConfig(std::span<const std::byte> image, const BarLayouts& bars,
+ConfigSpace BuildReplicaConfig(std::span<const std::byte> image,
+                               std::span<const std::byte> writable, const BarLayouts& bars,
                                bool multifunction) {
   ConfigSpace config(std::vector<std::byte>(image.begin(), image.end()));
   for (std::size_t at = PCI_BASE_ADDRESS_0; at < PCI_CARDBUS_CIS; at += 4) config.Set(at, 4, 0);
@@ -118,6 +136,11 @@ ConfigSpace BuildReplicaConfig(std::span<const std::byte> image, const BarLayout
   if (const u8 at = config.FindCapability(PCI_CAP_ID_PM))
     config.SetBits(at + PCI_PM_CTRL, 2, PCI_PM_CTRL_STATE_MASK, false);
   PermitCapabilities(config);
+  if (writable.size() != config.size()) return config;
+  for (std::size_t at = 0; at < config.size(); ++at) {
+    const bool bar = at >= PCI_BASE_ADDRESS_0 && at < PCI_CARDBUS_CIS;
+    if (!bar) config.MakeWritable(at, 1, static_cast<u8>(writable[at]));
+  }
   return config;
 }
 

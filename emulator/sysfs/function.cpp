@@ -19,8 +19,10 @@ Ids IdsOf(const PciFunction& function) {
   const ConfigSpace& config = function.config();
   // A type 1 header has no subsystem; the kernel shows zeros.
   const bool has_subsystem = function.slot != nullptr;
-  return {config.Get(PCI_VENDOR_ID, 2),
-          config.Get(PCI_DEVICE_ID, 2),
+  // The config space of a virtual function shows no ids.
+  const PciIdentity* identity = function.slot ? &function.slot->device().identity() : nullptr;
+  return {identity ? identity->vendor_id : config.Get(PCI_VENDOR_ID, 2),
+          identity ? identity->device_id : config.Get(PCI_DEVICE_ID, 2),
           has_subsystem ? config.Get(PCI_SUBSYSTEM_VENDOR_ID, 2) : 0,
           has_subsystem ? config.Get(PCI_SUBSYSTEM_ID, 2) : 0,
           config.Get(PCI_CLASS_REVISION, 4) >> 8,
@@ -144,6 +146,29 @@ void AddSettings(Tree& tree, const PciFunction& function) {
     tree.Line(path + "/reset_method", std::move(methods));
 }
 
+void AddVirtualFunctions(Tree& tree, const PciFunction& function) {
+  const DeviceSlot& slot = *function.slot;
+  const auto beside = [&](const DeviceSlot& other) {
+    return function.path.substr(0, function.path.rfind('/') + 1) + other.bdf().ToString();
+  };
+  if (slot.physical_function() != nullptr)
+    tree.Link(function.path + "/physfn", beside(*slot.physical_function()));
+  if (!slot.has_sriov()) return;
+  const auto& virtuals = slot.virtual_functions();
+  for (std::size_t i = 0; i < virtuals.size(); ++i)
+    tree.Link(fmt::format("{}/virtfn{}", function.path, i), beside(*virtuals[i]));
+  const u16 at = slot.config().FindExtendedCapability(PCI_EXT_CAP_ID_SRIOV);
+  const auto add = [&](std::string_view name, std::string value) {
+    tree.Line(fmt::format("{}/sriov_{}", function.path, name), std::move(value));
+  };
+  add("totalvfs", std::to_string(slot.config().Get(at + PCI_SRIOV_TOTAL_VF, 2)));
+  add("numvfs", std::to_string(virtuals.size()));
+  add("offset", std::to_string(slot.config().Get(at + PCI_SRIOV_VF_OFFSET, 2)));
+  add("stride", std::to_string(slot.config().Get(at + PCI_SRIOV_VF_STRIDE, 2)));
+  add("vf_device", fmt::format("{:x}", slot.config().Get(at + PCI_SRIOV_VF_DID, 2)));
+  add("drivers_autoprobe", "1");
+}
+
 void AddLinks(Tree& tree, const PciFunction& function) {
   const std::string& path = function.path;
   tree.Link(path + "/subsystem", "bus/pci");
@@ -161,6 +186,7 @@ void AddFunction(Tree& tree, const PciFunction& function, const CpuSet& cpus) {
   AddPower(tree, function);
   AddLink(tree, function);
   AddLinks(tree, function);
+  if (function.slot != nullptr) AddVirtualFunctions(tree, function);
   tree.Line(function.path + "/local_cpus", cpus.mask);
   tree.Line(function.path + "/local_cpulist", cpus.list);
   if (function.bridge == nullptr) return;

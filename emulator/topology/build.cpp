@@ -37,11 +37,28 @@ class Placement {
     buses.erase(repeated.begin(), repeated.end());
     for (const auto& [segment, bus] : buses)
       if (machine_.BridgeTo(segment, bus) == nullptr && !PlaceBus(segment, bus)) return false;
+    FindOwnPages();
     return true;
   }
 
  private:
   static constexpr u64 kBridgeGranularity = 1_MiB, kIoGranularity = 4_KiB;
+
+  void FindOwnPages() {
+    std::map<u64, unsigned> users;  // of the pages where something small lies
+    const auto each_bar = [&](auto visit) {
+      for (const auto& [bdf, slot] : machine_.devices())
+        for (unsigned i = 0; i < slot->bars().size(); ++i)
+          if (const auto& bar = slot->bars()[i]; bar && !bar->io) visit(*slot, i, *bar);
+    };
+    const auto page_of = [](const BarLayout& bar) { return bar.address & ~(kPageSize - 1); };
+    each_bar([&](DeviceSlot&, unsigned, const BarLayout& bar) { ++users[page_of(bar)]; });
+    for (const auto& [bdf, slot] : machine_.devices())
+      if (slot->rom_layout()) ++users[slot->rom_layout()->address & ~(kPageSize - 1)];
+    each_bar([&](DeviceSlot& slot, unsigned i, const BarLayout& bar) {
+      slot.set_owns_page(i, bar.address % kPageSize == 0 && users[page_of(bar)] == 1);
+    });
+  }
 
   bool PlaceBus(u16 segment, u8 bus) {
     for (const auto& [bdf, slot] : machine_.devices())
@@ -69,7 +86,14 @@ class Placement {
     for (other.function = 1; other.function < 8; ++other.function)
       multifunction |= machine_.device(other) != nullptr || machine_.bridges().contains(other);
     slot.PlaceBars(layouts, multifunction && slot.bdf() == first);
-    return true;
+    return PlaceRom(slot);
+  }
+
+  bool PlaceRom(DeviceSlot& slot) {
+    if (slot.rom().empty()) return true;
+    const u64 address = low_.Take(slot.rom().size(), slot.rom().size());
+    if (address != 0) slot.PlaceRom(static_cast<u32>(address));
+    return address != 0;
   }
 
   bool PlaceBridge(Bridge& bridge) {
@@ -112,7 +136,11 @@ Result<Success, ConfigError> Build(const TopologySpec& spec, std::span<const Mod
     for (const auto& [name, dump] : device.dumps) dumps.emplace(name, dump.bytes);
     machine.AddDevice(device.bdf, *model, Params(model->params, device.params, std::move(dumps)),
                       device.driver);
+    if (device.rom) machine.device(device.bdf)->set_rom(device.rom->bytes);
   }
+  for (const DeviceSpec& device : spec.devices)
+    if (device.physical_function)
+      machine.device(device.bdf)->set_physical_function(*machine.device(*device.physical_function));
   for (const GroupSpec& spec_group : spec.groups) {
     IommuGroup& group = machine.AddGroup(spec_group.id);
     for (const Bdf& member : spec_group.members) {

@@ -16,7 +16,8 @@ void CheckIommu(const Draft& draft, ErrorList& errors);
 void CheckModels(const Draft& draft, std::span<const Model> models, ErrorList& errors);
 
 // A device made from a dump: that of a function, with a size for each of its BARs and for no other,
-// large enough for what MSI-X has there. `place` is the device's.
+// large enough for what MSI-X has there; writable bits for all of its bytes. `place` is the
+// device's.
 void CheckReplica(const std::string& place, const DeviceDraft& device, ErrorList& errors);
 
 // Addresses: each used once, with a function 0 at the same device, not on a bus that a bridge

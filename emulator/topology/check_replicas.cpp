@@ -33,6 +33,7 @@ class ReplicaCheck {
       return errors_.Add(
           config, fmt::format("{} has a capability at {:#x} that goes beyond 0x100", file_, *at),
           kAnother);
+    CheckWritable();
     for (unsigned i = 0; i < 6; ++i) CheckBar(i);
     if (const auto msix = image_.FindMsix()) {
       CheckMsix(config, "MSI-X table", msix->table_bar, msix->TableEnd());
@@ -70,6 +71,17 @@ class ReplicaCheck {
              (flags & PCI_MSI_FLAGS_MASKBIT ? 10u : 0u);
     if (id == PCI_CAP_ID_EXP && (flags & PCI_EXP_FLAGS_VERS) == 1) return 20;
     return longest;
+  }
+
+  void CheckWritable() {
+    const auto dump = device_.dumps.find(std::string(kWritableDump));
+    if (dump == device_.dumps.end() || !dump->second || dump->second->bytes.empty()) return;
+    const std::size_t size = dump->second->bytes.size();
+    if (size != image_.bytes().size())
+      errors_.Add(fmt::format("{}/{}", place_, kWritableDump),
+                  fmt::format("{} has {} bytes, {} has {}", Quote(dump->second->file), size, file_,
+                              image_.bytes().size()),
+                  "give two files of the same device");
   }
 
   void CheckBar(unsigned index) {

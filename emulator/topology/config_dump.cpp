@@ -4,18 +4,13 @@
 #include <linux/pci_regs.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <charconv>
-#include <filesystem>
-#include <fstream>
+#include <optional>
 #include <system_error>
-
-#include "topology/text.hpp"
 
 namespace vfiolab::topology {
 namespace {
 
-constexpr std::size_t kMostText = 256_KiB;  // 4096 bytes need 13 KiB, and lspci -vvv says more
 constexpr std::size_t kHeaderOnly = 64, kConventional = 256, kExpress = 4096;
 constexpr const char* kHowToDump = "write it with `lspci -xxxx -s ADDRESS` as root";
 
@@ -55,31 +50,9 @@ void DropCapabilities(std::vector<std::byte>& bytes) {
   bytes.resize(kConventional);
 }
 
-Failure<DumpError> CannotRead(int code) {
-  return {DumpError{"cannot be read: " + std::generic_category().message(code),
-                    "give the name of a file with the output of `lspci -xxxx`, as seen from the "
-                    "topology file"}};
-}
-
-Result<std::vector<std::byte>, DumpError> ReadDump(const std::filesystem::path& path) {
-  // Anything but a file may go on for ever, or wait for somebody.
-  std::error_code error;
-  const auto status = std::filesystem::status(path, error);
-  if (!std::filesystem::exists(status)) return CannotRead(error ? error.value() : ENOENT);
-  if (!std::filesystem::is_regular_file(status)) return CannotRead(EISDIR);
-  errno = 0;
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return CannotRead(errno);
-  std::string text(kMostText, '\0');
-  file.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<std::size_t>(file.gcount()));
-  if (file.bad()) return CannotRead(errno);
-  return ParseDump(text);
-}
-
 }  // namespace
 
-Result<std::vector<std::byte>, DumpError> ParseDump(std::string_view text) {
+Result<std::vector<std::byte>, FileError> ParseDump(std::string_view text) {
   std::vector<std::byte> bytes;
   while (!text.empty()) {
     const std::size_t end = std::min(text.find('\n'), text.size());
@@ -87,36 +60,17 @@ Result<std::vector<std::byte>, DumpError> ParseDump(std::string_view text) {
     text.remove_prefix(std::min(end + 1, text.size()));
     if (!line) continue;
     if (line->offset == 0 && !bytes.empty())
-      return Failure{DumpError{"shows more than one device", kHowToDump}};
+      return Failure{FileError{"shows more than one device", kHowToDump}};
     if (line->offset != bytes.size())
-      return Failure{DumpError{
+      return Failure{FileError{
           fmt::format("goes on at {:#x} after {:#x}", line->offset, bytes.size()), kHowToDump}};
     bytes.insert(bytes.end(), line->bytes.begin(), line->bytes.end());
   }
   if (bytes.size() != kHeaderOnly && bytes.size() != kConventional && bytes.size() != kExpress)
     return Failure{
-        DumpError{fmt::format("shows {} bytes, not 64, 256 or 4096", bytes.size()), kHowToDump}};
+        FileError{fmt::format("shows {} bytes, not 64, 256 or 4096", bytes.size()), kHowToDump}};
   if (bytes.size() == kHeaderOnly) DropCapabilities(bytes);
   return bytes;
-}
-
-void ReadDumps(Draft& draft, std::span<const Model> models, const std::string& directory,
-               ErrorList& errors) {
-  for (std::size_t i = 0; i < draft.devices.size(); ++i) {
-    DeviceDraft& device = draft.devices[i];
-    const auto model = std::ranges::find(models, device.model.value_or(""), &Model::name);
-    if (model == models.end()) continue;
-    for (auto& [name, dump] : device.dumps) {
-      if (!dump || std::ranges::find(model->dumps, name, &DumpSpec::name) == model->dumps.end())
-        continue;
-      auto bytes = ReadDump(std::filesystem::path(directory) / dump->file);
-      if (bytes)
-        dump->bytes = *std::move(bytes);
-      else
-        errors.Add(fmt::format("/devices/{}/params/{}", i, PointerToken(name)),
-                   Quote(dump->file) + ' ' + bytes.error().message, bytes.error().remedy);
-    }
-  }
 }
 
 }  // namespace vfiolab::topology

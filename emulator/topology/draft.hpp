@@ -15,7 +15,9 @@ struct DeviceDraft {
   std::optional<std::string> model;
   std::string driver = "vfio-pci";
   std::map<std::string, std::optional<u64>> params;
-  std::map<std::string, std::optional<ConfigDump>> dumps;  // no bytes until the file was read
+  std::map<std::string, std::optional<NamedFile>> dumps;  // no bytes until the file was read
+  std::optional<NamedFile> rom;                           // likewise
+  std::optional<Bdf> physical_function;
 };
 
 struct BridgeDraft {
@@ -38,6 +40,7 @@ struct ReservedDraft {
 struct Draft {
   std::string name;
   std::string description;
+  Kernel kernel;
   Iommu iommu;                                                // without what the next two hold
   std::optional<std::vector<std::optional<u64>>> page_sizes;  // absent: the default
   std::optional<std::vector<ReservedDraft>> reserved;         // absent: the default

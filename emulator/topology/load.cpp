@@ -11,9 +11,10 @@
 #include <nlohmann/json.hpp>
 
 #include "topology/check.hpp"
-#include "topology/config_dump.hpp"
+#include "topology/named_files.hpp"
 #include "topology/parse.hpp"
 #include "topology/read.hpp"
+#include "topology/virtual_functions.hpp"
 
 namespace vfiolab::topology {
 namespace {
@@ -52,6 +53,7 @@ TopologySpec Finish(const Draft& draft, std::string_view file_name) {
   TopologySpec spec;
   spec.name = draft.name.empty() ? DefaultName(file_name) : draft.name;
   spec.description = draft.description;
+  spec.kernel = draft.kernel;
   spec.iommu = FinishIommu(draft);
   for (const BridgeDraft& bridge : draft.bridges)
     spec.bridges.push_back({*bridge.bdf, *bridge.secondary_bus, *bridge.subordinate_bus});
@@ -62,6 +64,8 @@ TopologySpec Finish(const Draft& draft, std::string_view file_name) {
     added.driver = device.driver;
     for (const auto& [name, value] : device.params) added.params.emplace(name, *value);
     for (const auto& [name, dump] : device.dumps) added.dumps.emplace(name, *dump);
+    added.rom = device.rom;
+    added.physical_function = device.physical_function;
   }
   for (const GroupDraft& group : draft.groups) {
     GroupSpec& added = spec.groups.emplace_back();
@@ -89,7 +93,9 @@ Result<TopologySpec, std::vector<ConfigError>> Load(std::string_view text,
   Draft draft;
   if (const auto root = Parse(text, errors)) {
     draft = Read(*root, errors);
-    ReadDumps(draft, models, std::filesystem::path(file_name).parent_path().string(), errors);
+    const std::string directory = std::filesystem::path(file_name).parent_path().string();
+    ReadNamedFiles(draft, models, directory, errors);
+    CompleteVirtualFunctions(draft, errors);
     Check(draft, models, errors);
   }
   if (!errors.empty()) return Failure{errors.Take()};

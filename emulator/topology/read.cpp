@@ -103,6 +103,12 @@ void ReadIommu(const JsonValue& value, Draft& draft) {
   }
 }
 
+void ReadKernel(const JsonValue& value, Draft& draft) {
+  const JsonObject fields(value, {"line_interrupts"});
+  if (const auto flag = fields.Find("line_interrupts"))
+    Assign(draft.kernel.line_interrupts, flag->Flag());
+}
+
 BridgeDraft ReadBridge(const JsonValue& value, Draft& draft) {
   const JsonObject fields(value, {"bdf", "secondary_bus", "subordinate_bus"});
   BridgeDraft bridge;
@@ -126,21 +132,28 @@ std::string ReadDriver(const JsonValue& value) {
 }
 
 DeviceDraft ReadDevice(const JsonValue& value, Draft& draft) {
-  const JsonObject fields(value, {"bdf", "model", "driver", "params"});
+  const JsonObject fields(value, {"bdf", "model", "driver", "params", "rom", "physical_function"});
   DeviceDraft device;
   device.bdf = ReadBdf(fields.Need("bdf", kAddress));
   if (!device.bdf) draft.addresses_known = false;
   if (const auto model = fields.Need("model", "the name of a device model, like \"edu\""))
     device.model = model->Text("the name of a device model, like \"edu\"");
   if (const auto driver = fields.Find("driver")) device.driver = ReadDriver(*driver);
+  if (const auto rom = fields.Find("rom"))
+    if (const auto file = rom->Text("the name of a file with a ROM"))
+      device.rom = NamedFile{*file, {}};
+  if (const auto physical = fields.Find("physical_function")) {
+    device.physical_function = ReadBdf(physical);
+    if (!device.physical_function) draft.addresses_known = false;
+  }
   if (const auto params = fields.Find("params"))
     JsonObject(*params).ForEach([&](const std::string& name, const JsonValue& item) {
-      if (name != kConfigDump) {
+      if (name != kConfigDump && name != kWritableDump) {
         device.params.emplace(name, item.Number());
         return;
       }
       const auto file = item.Text("the name of a file with the output of `lspci -xxxx`");
-      device.dumps.emplace(name, file ? std::optional(ConfigDump{*file, {}}) : std::nullopt);
+      device.dumps.emplace(name, file ? std::optional(NamedFile{*file, {}}) : std::nullopt);
     });
   return device;
 }
@@ -207,8 +220,8 @@ bool IsTopologyName(std::string_view name) {
 
 Draft Read(const nlohmann::json& root, ErrorList& errors) {
   Draft draft;
-  const JsonObject fields(JsonValue(root, "", errors), {"$schema", "name", "description", "iommu",
-                                                        "bridges", "devices", "groups"});
+  const JsonObject fields(JsonValue(root, "", errors), {"$schema", "name", "description", "kernel",
+                                                        "iommu", "bridges", "devices", "groups"});
   ReadText(fields.Find("$schema"), kLongestDescription);  // for editors only
   if (const auto name = fields.Find("name")) {
     const auto text = name->Text("a name like \"edu\"");
@@ -217,6 +230,7 @@ Draft Read(const nlohmann::json& root, ErrorList& errors) {
     draft.name = text.value_or("");
   }
   draft.description = ReadText(fields.Find("description"), kLongestDescription);
+  if (const auto kernel = fields.Find("kernel")) ReadKernel(*kernel, draft);
   if (const auto iommu = fields.Find("iommu")) ReadIommu(*iommu, draft);
   ReadLists(fields, draft);
   return draft;

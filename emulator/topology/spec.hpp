@@ -6,16 +6,17 @@
 #include <vector>
 
 #include "iommu/iommu.hpp"
+#include "machine/kernel.hpp"
 #include "pci/bdf.hpp"
 
 namespace vfiolab::topology {
 
-// A file with bytes of config space.
-struct ConfigDump {
+// A file that a topology names, and the bytes that it stands for: of config space, or of a ROM.
+struct NamedFile {
   std::string file;  // as the topology names it
   std::vector<std::byte> bytes;
 
-  bool operator==(const ConfigDump&) const = default;
+  bool operator==(const NamedFile&) const = default;
 };
 
 struct DeviceSpec {
@@ -23,8 +24,10 @@ struct DeviceSpec {
   std::string model;  // a name in the model registry
   // "vfio-pci", any other name (a simulated host driver), or "" for none.
   std::string driver = "vfio-pci";
-  std::map<std::string, u64> params;  // checked against the model's ParamSpecs
-  std::map<std::string, ConfigDump> dumps;  // by the model's DumpSpecs
+  std::map<std::string, u64> params;       // checked against the model's ParamSpecs
+  std::map<std::string, NamedFile> dumps;  // by the model's DumpSpecs
+  std::optional<NamedFile> rom;            // the expansion ROM
+  std::optional<Bdf> physical_function;    // whose SR-IOV virtual function it is
 
   bool operator==(const DeviceSpec&) const = default;
 };
@@ -48,6 +51,7 @@ struct GroupSpec {
 struct TopologySpec {
   std::string name;  // defaults to the file's stem
   std::string description;
+  Kernel kernel;
   Iommu iommu;
   std::vector<BridgeSpec> bridges;  // ordered by bdf
   std::vector<DeviceSpec> devices;  // ordered by bdf

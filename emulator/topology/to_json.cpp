@@ -31,10 +31,13 @@ json DeviceToJson(const DeviceSpec& device) {
   json params = json::object();
   for (const auto& [name, value] : device.params) params[name] = value;
   for (const auto& [name, dump] : device.dumps) params[name] = dump.file;
-  return {{"bdf", device.bdf.ToString()},
-          {"model", device.model},
-          {"driver", device.driver.empty() ? json() : json(device.driver)},
-          {"params", params}};
+  json told = {{"bdf", device.bdf.ToString()},
+               {"model", device.model},
+               {"driver", device.driver.empty() ? json() : json(device.driver)},
+               {"params", params}};
+  if (device.rom) told["rom"] = device.rom->file;
+  if (device.physical_function) told["physical_function"] = device.physical_function->ToString();
+  return told;
 }
 
 }  // namespace
@@ -58,9 +61,13 @@ json ToJson(const TopologySpec& spec, const DeviceFacts& facts) {
     for (const Bdf& member : group.members) members.push_back(member.ToString());
     groups.push_back({{"id", group.id}, {"members", members}});
   }
-  return {{"name", spec.name},  {"description", spec.description},
-          {"bridges", bridges}, {"iommu", IommuToJson(spec.iommu)},
-          {"devices", devices}, {"groups", groups}};
+  return {{"name", spec.name},
+          {"description", spec.description},
+          {"bridges", bridges},
+          {"iommu", IommuToJson(spec.iommu)},
+          {"kernel", {{"line_interrupts", spec.kernel.line_interrupts}}},
+          {"devices", devices},
+          {"groups", groups}};
 }
 
 }  // namespace vfiolab::topology

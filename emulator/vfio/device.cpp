@@ -16,14 +16,34 @@ void Device::Open() {
   u32 decode = 0;
   for (const auto& bar : slot_.bars())
     if (bar) decode |= bar->io ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY;
+  if (slot_.physical_function() != nullptr) decode = 0;  // has no such bits
   config.SetBits(PCI_COMMAND, 2, PCI_COMMAND_MASTER, false);
   config.SetBits(PCI_COMMAND, 2, decode, true);
   if (can_reset()) slot_.ResetFunction();
   saved_ = config;
   config.SetBits(PCI_COMMAND, 2, PCI_COMMAND_INTX_DISABLE, false);
   config_ = std::make_unique<VirtualConfig>(slot_, *this);
-  irqs_ = std::make_unique<Irqs>(slot_, [this] { return config_->intx_disabled(); });
+  irqs_ = std::make_unique<Irqs>(slot_, config_->has_interrupt_pin(),
+                                 [this] { return config_->intx_disabled(); });
   LeaveLowPower();
+  if (physical_ != nullptr) ++physical_->open_virtual_functions_;
+}
+
+Result<> Device::CheckToken(const std::optional<Uuid>& given) {
+  if (physical_ != nullptr) {
+    if (!given || given != physical_->token_) return Fail(EACCES, "not the token of the device");
+    return {};
+  }
+  if (!has_token()) {
+    if (given) return Fail(EINVAL, "a token for a device that has none");
+    return {};
+  }
+  if (open_virtual_functions_ > 0) {
+    if (!given || given != token_) return Fail(EACCES, "not the token of the device");
+  } else if (given) {
+    token_ = given;
+  }
+  return {};
 }
 
 bool Device::EnterLowPower(std::optional<Eventfd> wakeup) {
@@ -40,6 +60,7 @@ void Device::LeaveLowPower() {
 
 void Device::Close() {
   if (--opens_ > 0) return;
+  if (physical_ != nullptr) --physical_->open_virtual_functions_;
   slot_.config().SetBits(PCI_COMMAND, 2, PCI_COMMAND_MASTER, false);
   ioeventfds_.clear();
   irqs_.reset();
@@ -59,8 +80,10 @@ bool Device::can_reset() const {
   return on_bus == 1;
 }
 
-bool Device::Decodes(unsigned bar) const {
-  return slot_.bars()[bar]->io || config_->memory_enabled();
+bool Device::Decodes(u32 region) const {
+  if (region == VFIO_PCI_VGA_REGION_INDEX) return true;  // whatever the kernel's arbiter says
+  const bool io = region <= VFIO_PCI_BAR5_REGION_INDEX && slot_.bars()[region]->io;
+  return io || config_->memory_enabled();
 }
 
 DeviceFile::DeviceFile(Device& device, std::shared_ptr<GroupFile> group)
@@ -122,51 +145,6 @@ Reply DeviceFile::GetInfo(const IoctlCall& call) {
 Reply DeviceFile::Reset(const IoctlCall&) {
   if (!device_.can_reset()) return Fail(EINVAL, "the function has no reset of its own");
   device_.Reset();
-  return 0;
-}
-
-Reply DeviceFile::Feature(const IoctlCall& call) {
-  constexpr u32 kLowPowerEntry = 3, kLowPowerEntryWithWakeup = 4, kLowPowerExit = 5;
-  constexpr u32 kMigrationPrecopyInfo = 12;
-  constexpr u32 kGet = VFIO_DEVICE_FEATURE_GET, kSet = VFIO_DEVICE_FEATURE_SET;
-  constexpr u32 kProbe = VFIO_DEVICE_FEATURE_PROBE;
-  vfio_device_feature feature{};
-  TRY(CopyIn(call, feature));
-  const u32 operation = feature.flags & (kGet | kSet);
-  if (feature.flags & ~(VFIO_DEVICE_FEATURE_MASK | kGet | kSet | kProbe))
-    return Fail(EINVAL, fmt::format("unknown flags {:#x}", feature.flags));
-  if (!(feature.flags & kProbe) && operation == (kGet | kSet))
-    return Fail(EINVAL, "GET and SET at once");
-  const u32 index = feature.flags & VFIO_DEVICE_FEATURE_MASK;
-  if (index == kMigrationPrecopyInfo)
-    return Fail(EINVAL, "a device without migration has no pre-copy");  // asked even before PROBE
-  if (index < kLowPowerEntry || index > kLowPowerExit)
-    return Fail(ENOTTY, fmt::format("the device has no feature {}", index));
-  if (operation & kGet) return Fail(EINVAL, "the feature cannot be read");
-  if (feature.flags & kProbe) return 0;
-  if (operation != kSet) return Fail(EINVAL, "neither GET nor SET");
-  if (index == kLowPowerExit) {
-    device_.LeaveLowPower();
-    return 0;
-  }
-  return EnterLowPower(call, feature.argsz, index == kLowPowerEntryWithWakeup);
-}
-
-Reply DeviceFile::EnterLowPower(const IoctlCall& call, u32 argsz, bool with_wakeup) {
-  struct Wakeup {
-    std::int32_t eventfd;
-    u32 reserved;
-  };
-  std::optional<Eventfd> eventfd;
-  if (with_wakeup) {
-    if (argsz - sizeof(vfio_device_feature) < sizeof(Wakeup))
-      return Fail(EINVAL, fmt::format("argsz {} leaves no room for the eventfd", argsz));
-    const auto wakeup =
-        TRY(call.caller.memory().Load<Wakeup>(call.pointer() + sizeof(vfio_device_feature)));
-    if (wakeup.eventfd < 0) return Fail(EINVAL, fmt::format("descriptor {}", wakeup.eventfd));
-    eventfd.emplace(TRY(call.caller.ImportEventfd(wakeup.eventfd)));
-  }
-  if (!device_.EnterLowPower(std::move(eventfd))) return Fail(EINVAL, "already in low power");
   return 0;
 }
 

@@ -8,6 +8,8 @@
 
 namespace vfiolab::vfio {
 
+using Uuid = std::array<std::byte, 16>;
+
 // What the kernel keeps of a device while it is bound. The first file enables it, the last one
 // that goes disables it.
 class Device final : public ConfigEvents {
@@ -15,6 +17,15 @@ class Device final : public ConfigEvents {
   explicit Device(DeviceSlot& slot) : slot_(slot) {}
 
   DeviceSlot& slot() { return slot_; }
+
+  // SR-IOV: that of the physical function, when vfio-pci has it, too.
+  void set_physical_function(Device& physical) { physical_ = &physical; }
+  // Whoever opens a virtual function shows that he knows the token of the physical one; whoever
+  // opens the physical one sets it, or knows it if a virtual one is open. EACCES: he does not.
+  // EINVAL: a token where there is none (vfio_pci_core.c vfio_pci_core_match_token_uuid).
+  Result<> CheckToken(const std::optional<Uuid>& given);
+  bool has_token() const { return slot_.has_sriov(); }
+  void set_token(const Uuid& token) { token_ = token; }
   void Open();
   void Close();
   bool open() const { return opens_ > 0; }
@@ -28,8 +39,8 @@ class Device final : public ConfigEvents {
   bool can_reset() const;
   // The device starts anew; eventfds and config space stay.
   void Reset() { slot_.ResetFunction(); }
-  // Whether BAR `bar` answers: a memory BAR does while the client's COMMAND says so.
-  bool Decodes(unsigned bar) const;
+  // Whether a region answers: memory does while the client's COMMAND says so.
+  bool Decodes(u32 region) const;
 
   // The functions that a reset of the bus above reaches; empty on a root bus, which has no reset.
   std::vector<DeviceSlot*> BusResetDevices() const;
@@ -59,6 +70,9 @@ class Device final : public ConfigEvents {
 
  private:
   DeviceSlot& slot_;
+  Device* physical_ = nullptr;
+  std::optional<Uuid> token_;  // of a physical function; until it is set nobody knows it
+  unsigned open_virtual_functions_ = 0;
   unsigned opens_ = 0;
   bool low_power_ = false;
   std::optional<Eventfd> wakeup_;
@@ -96,25 +110,31 @@ class DeviceFile final : public OpenFile {
   Reply HotReset(const uapi::IoctlCall& call);
   Reply SetIoeventfd(const uapi::IoctlCall& call);
   Reply Feature(const uapi::IoctlCall& call);
+  Reply SetToken(const uapi::IoctlCall& call, u32 argsz);
   Reply EnterLowPower(const uapi::IoctlCall& call, u32 argsz, bool with_wakeup);
 
   struct RegionFacts {
     u64 size = 0;
     u32 flags = 0;
-    // The bytes that the MSI-X table takes.
+    // Bytes that a client does not see: of the MSI-X table, or behind what a ROM holds.
     struct Range {
       u64 begin = 0, end = 0;
       bool Meets(u64 at, u64 count) const { return at < end && at + count > begin; }
-    } msix_table = {};
+    } hidden = {};
   };
   RegionFacts BarFacts(unsigned bar, bool can_map) const;
   RegionFacts Facts(u32 region, bool can_map) const;
-  // The part of [at, at + count) of a BAR that one bus access can take.
+  // The part of [at, at + left) of a region that one bus access can take.
   struct Step {
     std::size_t length;
-    bool hidden;  // in the MSI-X table, which a client does not see
+    bool hidden;
   };
-  Step NextStep(unsigned bar, u64 at, std::size_t left) const;
+  Step NextStep(u32 region, const RegionFacts& facts, u64 at, std::size_t left) const;
+  // Moves bytes by access(region, at, part, hidden).
+  template <class Byte, class Access>
+  Reply InSteps(std::span<Byte> bytes, u64 offset, Access access);
+  bool HasRegion(u32 region) const;
+  Result<> CheckConfig(u64 at, std::size_t count) const;
   // Checks that are the same for reads and writes; the number of bytes that may be moved.
   Result<std::size_t> CheckAccess(u32 region, u64 at, std::size_t count) const;
 

@@ -43,21 +43,34 @@ bool IsUuid(std::string_view text) {
   return true;
 }
 
-// What follows the BDF in a device name: spaces and at most one vf_token=UUID.
-// Every device here is neither PF nor VF, so that a token is EINVAL as well (vfio_pci_core.c
-// vfio_pci_validate_vf_token).
-Result<> CheckOptions(std::string_view options) {
+Uuid ParseUuid(std::string_view text) {
+  Uuid uuid{};
+  std::size_t digits = 0;
+  for (const char c : text) {
+    if (c == '-') continue;
+    const int digit = c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10;
+    std::byte& byte = uuid[digits++ / 2];
+    byte = byte << 4 | static_cast<std::byte>(digit);
+  }
+  return uuid;
+}
+
+// What follows the BDF in a device name: spaces and at most one vf_token=UUID, which comes back.
+Result<std::optional<Uuid>> ReadOptions(std::string_view options) {
+  std::optional<Uuid> token;
   while (!options.empty()) {
     if (options.front() == ' ') {
       options.remove_prefix(1);
       continue;
     }
     if (!options.starts_with(kTokenKey) || options.size() < kTokenKey.size() + kUuidLength ||
-        !IsUuid(options.substr(kTokenKey.size(), kUuidLength)))
+        !IsUuid(options.substr(kTokenKey.size(), kUuidLength)) || token)
       return Fail(EINVAL, fmt::format("'{}' is no vf_token=UUID", options));
-    return Fail(EINVAL, "vf_token for a device that is neither PF nor VF");
+    options.remove_prefix(kTokenKey.size());
+    token = ParseUuid(options.substr(0, kUuidLength));
+    options.remove_prefix(kUuidLength);
   }
-  return {};
+  return token;
 }
 
 }  // namespace
@@ -142,7 +155,8 @@ Result<Device*> GroupFile::FindDevice(const std::string& name) const {
     const std::string bdf = device->slot().bdf().ToString();
     if (!name.starts_with(bdf)) continue;
     if (name.size() > bdf.size() && name[bdf.size()] != ' ') continue;
-    TRY(CheckOptions(std::string_view(name).substr(bdf.size())));
+    const auto token = TRY(ReadOptions(std::string_view(name).substr(bdf.size())));
+    TRY(device->CheckToken(token));
     return device;
   }
   return Fail(ENODEV, fmt::format("group {} has no device '{}'", group_.iommu_group().id(), name));

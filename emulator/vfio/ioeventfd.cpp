@@ -40,7 +40,7 @@ Reply DeviceFile::SetIoeventfd(const IoctlCall& call) {
   const RegionFacts facts = BarFacts(write.bar, false);
   if (write.at + width > facts.size)
     return Fail(EINVAL, fmt::format("{:#x} + {} in a BAR of {:#x}", write.at, width, facts.size));
-  if (facts.msix_table.Meets(write.at, width))
+  if (facts.hidden.Meets(write.at, width))
     return Fail(EINVAL, "the MSI-X table is not the client's to write");
   if (device_.HasIoeventfd(write)) {
     if (request.fd != -1) return Fail(EEXIST, "this write already has an eventfd");

@@ -17,8 +17,8 @@ constexpr u32 kHeader = offsetof(vfio_irq_set, data);
 
 }  // namespace
 
-Irqs::Irqs(DeviceSlot& slot, std::function<bool()> intx_disabled)
-    : slot_(slot), intx_disabled_(std::move(intx_disabled)) {
+Irqs::Irqs(DeviceSlot& slot, bool has_intx, std::function<bool()> intx_disabled)
+    : slot_(slot), has_intx_(has_intx), intx_disabled_(std::move(intx_disabled)) {
   slot_.set_interrupt_sink(this);
 }
 
@@ -44,7 +44,7 @@ u32 Irqs::Count(u32 index) const {
   const ConfigSpace& config = slot_.config();
   switch (index) {
     case VFIO_PCI_INTX_IRQ_INDEX:
-      return config.Get(PCI_INTERRUPT_PIN, 1) != 0 ? 1 : 0;
+      return has_intx_ ? 1 : 0;
     case VFIO_PCI_MSI_IRQ_INDEX:
       if (const u8 at = config.FindCapability(PCI_CAP_ID_MSI))
         return 1u << ((config.Get(at + PCI_MSI_FLAGS, 2) & PCI_MSI_FLAGS_QMASK) >> 1);

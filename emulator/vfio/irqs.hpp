@@ -13,8 +13,9 @@ namespace vfiolab::vfio {
 
 class Irqs final : public InterruptSink {
  public:
-  // `intx_disabled` tells whether the client has set COMMAND.INTX_DISABLE.
-  Irqs(DeviceSlot& slot, std::function<bool()> intx_disabled);
+  // `has_intx`: the client sees an interrupt pin. `intx_disabled` tells whether it has set
+  // COMMAND.INTX_DISABLE.
+  Irqs(DeviceSlot& slot, bool has_intx, std::function<bool()> intx_disabled);
   ~Irqs() override;
 
   // Every eventfd is let go and every interrupt disabled.
@@ -70,6 +71,7 @@ class Irqs final : public InterruptSink {
   void Signal(const Eventfd& eventfd, std::string_view what);
 
   DeviceSlot& slot_;
+  bool has_intx_;
   std::function<bool()> intx_disabled_;
   Mode mode_ = Mode::kNone;
 

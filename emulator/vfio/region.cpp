@@ -30,6 +30,32 @@ Result<> AddMsixMappable(const IoctlCall& call, vfio_region_info& info) {
 
 constexpr bool IsBar(u32 region) { return region <= VFIO_PCI_BAR5_REGION_INDEX; }
 
+constexpr u64 kVgaRegionSize = 0xc0000;
+struct VgaRange {
+  u64 begin, end;
+};
+constexpr VgaRange kVgaRanges[] = {{0xa0000, 0xc0000}, {0x3b0, 0x3bc}, {0x3c0, 0x3e0}};
+
+// How many bytes the images of a ROM take (drivers/pci/rom.c pci_get_rom_size); 0: nothing in it is
+// one.
+u64 RomImageSize(std::span<const std::byte> rom) {
+  constexpr std::size_t kBlock = 512, kPcirPointer = 0x18, kPcirSize = 0x18;
+  constexpr std::size_t kImageLength = 0x10, kIndicator = 0x15;
+  constexpr u32 kPcir = 0x52494350, kLastImage = 0x80;
+  const auto get = [&](std::size_t at, unsigned width) {
+    return static_cast<u32>(LoadLittleEndian(rom.subspan(at, width)));
+  };
+  std::size_t image = 0;
+  while (image + kBlock <= rom.size() && get(image, 2) == 0xaa55) {
+    const std::size_t pcir = image + get(image + kPcirPointer, 2);
+    if (pcir + kPcirSize > rom.size() || get(pcir, 4) != kPcir) break;
+    const std::size_t length = get(pcir + kImageLength, 2) * kBlock;
+    image += length;
+    if (length == 0 || get(pcir + kIndicator, 1) & kLastImage) break;
+  }
+  return std::min<u64>(image, rom.size());
+}
+
 }  // namespace
 
 DeviceFile::RegionFacts DeviceFile::BarFacts(unsigned bar, bool can_map) const {
@@ -39,104 +65,134 @@ DeviceFile::RegionFacts DeviceFile::BarFacts(unsigned bar, bool can_map) const {
   const PciIdentity& identity = slot.device().identity();
   const BarMapping mapping = slot.device().bar(bar)->spec.mapping;
   const bool shared = mapping == BarMapping::kMemory || mapping == BarMapping::kPoll;
-  const bool mappable =
-      can_map && shared && !layout->io && layout->size >= kPageSize && slot.shared_memory_fd() >= 0;
+  const bool mappable = can_map && shared && !layout->io &&
+                        (layout->size >= kPageSize || layout->owns_page) &&
+                        slot.shared_memory_fd() >= 0;
   RegionFacts facts{layout->size, kReadWrite | (mappable ? VFIO_REGION_INFO_FLAG_MMAP : 0u)};
   if (identity.msix_vectors > 0 && identity.msix_bar == bar)
-    facts.msix_table = {
-        identity.msix_table_offset,
-        identity.msix_table_offset + u64{identity.msix_vectors} * PCI_MSIX_ENTRY_SIZE};
+    facts.hidden = {identity.msix_table_offset,
+                    identity.msix_table_offset + u64{identity.msix_vectors} * PCI_MSIX_ENTRY_SIZE};
   return facts;
+}
+
+bool DeviceFile::HasRegion(u32 region) const {
+  if (region == VFIO_PCI_VGA_REGION_INDEX) return device_.slot().device().vga() != nullptr;
+  return region < VFIO_PCI_NUM_REGIONS;
 }
 
 DeviceFile::RegionFacts DeviceFile::Facts(u32 region, bool can_map) const {
   if (IsBar(region)) return BarFacts(region, can_map);
   if (region == VFIO_PCI_CONFIG_REGION_INDEX) return {device_.config().size(), kReadWrite};
-  return {};
+  if (region == VFIO_PCI_VGA_REGION_INDEX) return {kVgaRegionSize, kReadWrite};
+  const auto rom = device_.slot().rom();
+  const u64 image = RomImageSize(rom);
+  if (image == 0) return {};
+  return {rom.size(), VFIO_REGION_INFO_FLAG_READ, {image, rom.size()}};
 }
 
 Reply DeviceFile::GetRegionInfo(const IoctlCall& call) {
   vfio_region_info info{};
   TRY(CopyIn(call, info));
-  if (info.index >= VFIO_PCI_NUM_REGIONS || info.index == VFIO_PCI_VGA_REGION_INDEX)
-    return Fail(EINVAL, fmt::format("no region {}", info.index));
+  if (!HasRegion(info.index)) return Fail(EINVAL, fmt::format("no region {}", info.index));
   const RegionFacts facts = Facts(info.index, call.caller.can_map_regions());
   info.size = facts.size;
   info.flags = facts.flags;
   info.cap_offset = 0;
   info.offset = u64{info.index} << kRegionShift;
-  if ((facts.flags & VFIO_REGION_INFO_FLAG_MMAP) && facts.msix_table.end > 0)
+  if ((facts.flags & VFIO_REGION_INFO_FLAG_MMAP) && facts.hidden.end > 0)
     TRY(AddMsixMappable(call, info));
   TRY(CopyOut(call, info));
   return 0;
 }
 
-Result<std::size_t> DeviceFile::CheckAccess(u32 region, u64 at, std::size_t count) const {
-  if (region >= VFIO_PCI_NUM_REGIONS || region == VFIO_PCI_VGA_REGION_INDEX)
-    return Fail(EINVAL, fmt::format("no region {}", region));
-  const RegionFacts facts = Facts(region, false);
-  if (region == VFIO_PCI_CONFIG_REGION_INDEX) {
-    if (at > facts.size || count > facts.size - at)
-      return Fail(EFAULT, fmt::format("config {:#x} + {} of {}", at, count, facts.size));
-    return count;
-  }
-  if (facts.size == 0) return Fail(EINVAL, fmt::format("region {} is absent", region));
-  if (at >= facts.size)
-    return Fail(EINVAL, fmt::format("{:#x} in a region of {:#x}", at, facts.size));
-  return std::min<std::size_t>(count, facts.size - at);
+Result<> DeviceFile::CheckConfig(u64 at, std::size_t count) const {
+  const std::size_t size = device_.config().size();
+  if (at > size || count > size - at)
+    return Fail(EFAULT, fmt::format("config {:#x} + {} of {}", at, count, size));
+  return {};
 }
 
-DeviceFile::Step DeviceFile::NextStep(unsigned bar, u64 at, std::size_t left) const {
-  const RegionFacts facts = BarFacts(bar, false);
-  const auto& table = facts.msix_table;
-  if (table.Meets(at, 1)) return {std::min<std::size_t>(left, table.end - at), true};
-  if (at < table.begin) left = std::min<std::size_t>(left, table.begin - at);
-  for (const std::size_t length : {8u, 4u, 2u})
+Result<std::size_t> DeviceFile::CheckAccess(u32 region, u64 at, std::size_t count) const {
+  if (!HasRegion(region)) return Fail(EINVAL, fmt::format("no region {}", region));
+  if (region == VFIO_PCI_VGA_REGION_INDEX) {
+    for (const auto& [begin, end] : kVgaRanges)
+      if (at >= begin && at < end) return std::min<std::size_t>(count, end - at);
+    return Fail(EINVAL, fmt::format("{:#x} is no address of VGA", at));
+  }
+  const u64 size =
+      region == VFIO_PCI_ROM_REGION_INDEX ? device_.slot().rom().size() : Facts(region, false).size;
+  if (size == 0) return Fail(EINVAL, fmt::format("region {} is absent", region));
+  if (at >= size) return Fail(EINVAL, fmt::format("{:#x} in a region of {:#x}", at, size));
+  return std::min<std::size_t>(count, size - at);
+}
+
+DeviceFile::Step DeviceFile::NextStep(u32 region, const RegionFacts& facts, u64 at,
+                                      std::size_t left) const {
+  const auto& hidden = facts.hidden;
+  if (hidden.Meets(at, 1)) return {std::min<std::size_t>(left, hidden.end - at), true};
+  if (at < hidden.begin) left = std::min<std::size_t>(left, hidden.begin - at);
+  const std::size_t widest = IsBar(region) ? 8 : 4;
+  for (std::size_t length = widest; length > 1; length /= 2)
     if (left >= length && at % length == 0) return {length, false};
   return {1, false};
 }
 
-Reply DeviceFile::Read(CallContext&, std::span<std::byte> to, u64 offset) {
-  if (to.empty()) return 0;
+template <class Byte, class Access>
+Reply DeviceFile::InSteps(std::span<Byte> bytes, u64 offset, Access access) {
   const u32 region = static_cast<u32>(offset >> kRegionShift);
   u64 at = offset & kRegionOffsetMask;
-  to = to.first(TRY(CheckAccess(region, at, to.size())));
-  const long moved = static_cast<long>(to.size());
-  if (!IsBar(region)) {
-    device_.config().Read(at, to);
-    return moved;
-  }
-  while (!to.empty()) {
-    const Step step = NextStep(region, at, to.size());
+  bytes = bytes.first(TRY(CheckAccess(region, at, bytes.size())));
+  const long moved = static_cast<long>(bytes.size());
+  const RegionFacts facts = Facts(region, false);
+  while (!bytes.empty()) {
+    const Step step = NextStep(region, facts, at, bytes.size());
     if (!step.hidden && !device_.Decodes(region)) return Fail(EIO, "memory is disabled in COMMAND");
-    if (step.hidden)
-      std::ranges::fill(to.first(step.length), std::byte{0xff});
-    else
-      device_.slot().ReadBar(region, at, to.first(step.length));
-    to = to.subspan(step.length);
+    access(region, at, bytes.first(step.length), step.hidden);
+    bytes = bytes.subspan(step.length);
     at += step.length;
   }
   return moved;
 }
 
+Reply DeviceFile::Read(CallContext&, std::span<std::byte> to, u64 offset) {
+  if (to.empty()) return 0;
+  if (offset >> kRegionShift == VFIO_PCI_CONFIG_REGION_INDEX) {
+    const u64 at = offset & kRegionOffsetMask;
+    TRY(CheckConfig(at, to.size()));
+    device_.config().Read(at, to);
+    return static_cast<long>(to.size());
+  }
+  return InSteps(to, offset, [&](u32 region, u64 at, std::span<std::byte> part, bool hidden) {
+    DeviceSlot& slot = device_.slot();
+    if (hidden)
+      std::ranges::fill(part, std::byte{0xff});
+    else if (IsBar(region))
+      slot.ReadBar(region, at, part);
+    else if (region == VFIO_PCI_ROM_REGION_INDEX)
+      std::ranges::copy(slot.rom().subspan(at, part.size()), part.begin());
+    else
+      slot.device().vga()->Read(at, part);
+  });
+}
+
 Reply DeviceFile::Write(CallContext&, std::span<const std::byte> from, u64 offset) {
   if (from.empty()) return 0;
-  const u32 region = static_cast<u32>(offset >> kRegionShift);
-  u64 at = offset & kRegionOffsetMask;
-  from = from.first(TRY(CheckAccess(region, at, from.size())));
-  const long moved = static_cast<long>(from.size());
-  if (!IsBar(region)) {
+  const u64 index = offset >> kRegionShift;
+  if (index == VFIO_PCI_ROM_REGION_INDEX) return Fail(EINVAL, "a ROM cannot be written");
+  if (index == VFIO_PCI_CONFIG_REGION_INDEX) {
+    const u64 at = offset & kRegionOffsetMask;
+    TRY(CheckConfig(at, from.size()));
     device_.config().Write(at, from);
-    return moved;
+    return static_cast<long>(from.size());
   }
-  while (!from.empty()) {
-    const Step step = NextStep(region, at, from.size());
-    if (!step.hidden && !device_.Decodes(region)) return Fail(EIO, "memory is disabled in COMMAND");
-    if (!step.hidden) device_.slot().WriteBar(region, at, from.first(step.length));
-    from = from.subspan(step.length);
-    at += step.length;
-  }
-  return moved;
+  return InSteps(from, offset,
+                 [&](u32 region, u64 at, std::span<const std::byte> part, bool hidden) {
+                   if (hidden) return;
+                   if (IsBar(region))
+                     device_.slot().WriteBar(region, at, part);
+                   else
+                     device_.slot().device().vga()->Write(at, part);
+                 });
 }
 
 Result<> DeviceFile::Mmap(CallContext& caller, const MmapRequest& request) {
@@ -148,7 +204,8 @@ Result<> DeviceFile::Mmap(CallContext& caller, const MmapRequest& request) {
   const RegionFacts facts = BarFacts(static_cast<unsigned>(region), caller.can_map_regions());
   if (!(facts.flags & VFIO_REGION_INFO_FLAG_MMAP))
     return Fail(EINVAL, fmt::format("BAR{} cannot be mapped", region));
-  if (at >= facts.size || request.length > facts.size - at)
+  const u64 end = (facts.size + kPageSize - 1) & ~(kPageSize - 1);
+  if (at >= end || request.length > end - at)
     return Fail(EINVAL, fmt::format("{:#x} + {:#x} of {:#x}", at, request.length, facts.size));
   return {};
 }

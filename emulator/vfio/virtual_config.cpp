@@ -3,6 +3,7 @@
 #include <linux/pci_regs.h>
 
 #include "base/check.hpp"
+#include "machine/machine.hpp"
 
 namespace vfiolab::vfio {
 namespace {
@@ -21,6 +22,9 @@ VirtualConfig::VirtualConfig(DeviceSlot& slot, ConfigEvents& events)
       owners_(virtual_.size(), Owner::kGap),
       owner_starts_(virtual_.size()) {
   BuildHeader();
+  if (slot_.physical_function() != nullptr) BuildVirtualFunction();
+  if (!slot_.machine().kernel().line_interrupts) SetVirtual(PCI_INTERRUPT_PIN, 1, 0);
+  bars_written_ = true;  // what a first read shows is what the kernel knows of them
   BuildCapabilities();
   BuildExtendedCapabilities();
 }
@@ -60,6 +64,16 @@ void VirtualConfig::BuildHeader() {
   Permit(PCI_CAPABILITY_LIST, 1, 0xff, 0);
   Permit(PCI_INTERRUPT_LINE, 1, 0xff, 0xff);
   Permit(PCI_INTERRUPT_PIN, 1, 0xff, 0);
+}
+
+// What the hardware of a virtual function leaves out, the kernel puts in.
+void VirtualConfig::BuildVirtualFunction() {
+  const PciIdentity& identity = slot_.device().identity();
+  SetVirtual(PCI_VENDOR_ID, 2, identity.vendor_id);
+  SetVirtual(PCI_DEVICE_ID, 2, identity.device_id);
+  SetVirtual(PCI_COMMAND, 2, Virtual(PCI_COMMAND, 2) | PCI_COMMAND_MEMORY);
+  SetVirtual(PCI_INTERRUPT_PIN, 1, 0);
+  Permit(PCI_COMMAND, 2, PCI_COMMAND_INTX_DISABLE | PCI_COMMAND_MEMORY, 0xffff);
 }
 
 std::size_t VirtualConfig::PieceLength(std::size_t at, std::size_t left) const {
@@ -205,15 +219,21 @@ void VirtualConfig::SizeBars() {
     SetVirtual(at, 4, (Virtual(at, 4) & static_cast<u32>(mask)) | bar->TypeBits());
     if (bar->wide) SetVirtual(at + 4, 4, Virtual(at + 4, 4) & static_cast<u32>(mask >> 32));
   }
-  SetVirtual(PCI_ROM_ADDRESS, 4, 0);
+  const u32 rom_mask =
+      slot_.rom_layout() ? ~(slot_.rom_layout()->size - 1) | PCI_ROM_ADDRESS_ENABLE : 0;
+  SetVirtual(PCI_ROM_ADDRESS, 4, Virtual(PCI_ROM_ADDRESS, 4) & rom_mask);
   bars_written_ = false;
 }
 
 bool VirtualConfig::memory_enabled() const {
-  if (!(Virtual(PCI_COMMAND, 2) & PCI_COMMAND_MEMORY)) return false;
+  // A virtual function decodes as long as its physical function lets it.
+  if (slot_.physical_function() == nullptr && !(Virtual(PCI_COMMAND, 2) & PCI_COMMAND_MEMORY))
+    return false;
   const u8 power = slot_.config().FindCapability(PCI_CAP_ID_PM);
   return power == 0 || (slot_.config().Get(power + PCI_PM_CTRL, 2) & PCI_PM_CTRL_STATE_MASK) != 3;
 }
+
+bool VirtualConfig::has_interrupt_pin() const { return Virtual(PCI_INTERRUPT_PIN, 1) != 0; }
 
 bool VirtualConfig::intx_disabled() const {
   return Virtual(PCI_COMMAND, 2) & PCI_COMMAND_INTX_DISABLE;

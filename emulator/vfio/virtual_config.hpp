@@ -33,12 +33,14 @@ class VirtualConfig {
   // As the client set it, and not in D3hot: decides whether memory BARs answer.
   bool memory_enabled() const;
   bool intx_disabled() const;
+  bool has_interrupt_pin() const;
 
  private:
   // Who owns a byte.
   enum class Owner : u8 { kHeader, kGap, kMsi, kMsix, kExpress, kPower, kAdvanced, kOther };
 
   void BuildHeader();
+  void BuildVirtualFunction();
   void BuildCapabilities();
   void BuildCapability(u8 id, std::size_t at, std::size_t length);
   void BuildExtendedCapabilities();

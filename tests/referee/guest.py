@@ -4,8 +4,9 @@
 usage: guest.py --kernel DIR_OR_FILE --player PLAYER [--machine DIR] --out OUTDIR TRACE...
 
 KERNEL is a bzImage with everything built in, or what kernel.sh leaves: vmlinuz and modules/. PLAYER is
-linked statically. A directory in TRACE stands for the *.trace files below it. The environment variable
-VFIOLAB_GUEST_KERNEL names a kernel to take instead of the built one.
+linked statically. A directory in TRACE stands for the *.trace files below it. DIR is one of machines/:
+qemu.args, and devices with lines "NAME ADDRESS [DRIVER [VFS]]": the driver is vfio-pci when none is said, and
+VFS virtual functions are made of the device.
 """
 import argparse
 import gzip
@@ -42,12 +43,18 @@ while read -r module; do insmod "/modules/$module"; done </modules/order
 uname -r >/machine/recorded
 # For `map huge`.
 echo 16 >/proc/sys/vm/nr_hugepages
-while read -r name bdf; do
+while read -r name bdf driver vfs; do
     device=/sys/bus/pci/devices/$bdf
     if [ -e $device/driver ]; then echo $bdf >$device/driver/unbind; fi
-    echo vfio-pci >$device/driver_override
+    echo ${driver:-vfio-pci} >$device/driver_override
     echo $bdf >/sys/bus/pci/drivers_probe
     if [ ! -e $device/driver ]; then echo "@@unbound $name $bdf"; fi
+    if [ "$vfs" ]; then
+        echo 1 >/sys/module/vfio_pci/parameters/enable_sriov
+        echo $vfs >$device/sriov_numvfs
+        # QEMU's virtual functions go with a reset of their physical one, and the kernel does not bring them back.
+        echo >$device/reset_method
+    fi
 done </machine/devices
 stage bound
 cd /tmp
@@ -65,15 +72,13 @@ class GuestError(Exception):
     """The guest brought no results; the message has the end of its console."""
 
 
-def locate(kernel):
-    """The image and the directory of modules or None."""
+def locate(kernel, machine_dir):
+    """The image for this machine and the directory of modules or None."""
     kernel = pathlib.Path(kernel)
-    override = os.environ.get("VFIOLAB_GUEST_KERNEL")
-    if override and kernel.name == "built":
-        kernel = pathlib.Path(override)
-    if kernel.is_dir():
-        return kernel / "vmlinuz", kernel / "modules"
-    return kernel, None
+    if not kernel.is_dir():
+        return kernel, None
+    own = kernel / f"vmlinuz-{pathlib.Path(machine_dir).name}"
+    return own if own.exists() else kernel / "vmlinuz", kernel / "modules"
 
 
 def release(image):
@@ -91,12 +96,12 @@ def machine_options(machine_dir):
     return words
 
 
-def describe(kernel, machine_dir=HERE / "machine"):
+def describe(kernel, machine_dir):
     """One line that says where results come from."""
     version = subprocess.run([QEMU, "--version"], capture_output=True, text=True, check=True).stdout
     version = version.split("version ", 1)[1].split()[0]
     command = " ".join([QEMU, *OPTIONS, *machine_options(machine_dir)])
-    return f"Linux {release(locate(kernel)[0])}, QEMU {version}: {command} -append '{APPEND}'"
+    return f"Linux {release(locate(kernel, machine_dir)[0])}, QEMU {version}: {command} -append '{APPEND}'"
 
 
 class Archive:
@@ -178,7 +183,7 @@ def stages(console):
 
 def boot(kernel, player, machine_dir, traces, timeout=None):
     """Results (name -> text) and the console. Traces that the player did not get to are missing."""
-    image, modules = locate(kernel)
+    image, modules = locate(kernel, machine_dir)
     timeout = timeout or 180 + 2 * len(traces)
     patience = max(timeout - 60, timeout // 2)
     with tempfile.TemporaryDirectory() as scratch:
@@ -187,10 +192,11 @@ def boot(kernel, player, machine_dir, traces, timeout=None):
             file.write(pack(modules, player, machine_dir, traces, patience))
         command = [QEMU, *OPTIONS, *machine_options(machine_dir), "-monitor", "none",
                    "-serial", f"file:{log}", "-serial", f"file:{sent}",
-                   "-kernel", str(image), "-initrd", initrd, "-append", APPEND]
+                   "-kernel", str(image.resolve()), "-initrd", initrd, "-append", APPEND]
         try:
+            # In the machine's directory: qemu.args may name files there.
             qemu = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                                  timeout=timeout, check=False)
+                                  timeout=timeout, check=False, cwd=machine_dir)
             fate = f"QEMU ended with status {qemu.returncode} {qemu.stderr.strip()}".strip()
         except subprocess.TimeoutExpired:
             fate = f"the guest was not done after {timeout} s"
@@ -202,7 +208,7 @@ def boot(kernel, player, machine_dir, traces, timeout=None):
     results = {names[int(file)]: text for file, text in files.items() if file.isdigit() and int(file) < len(names)}
     tail = "\n".join(console.splitlines()[-30:])
     if "@@unbound" in console:
-        raise GuestError(f"a device could not be bound to vfio-pci; the console:\n{tail}")
+        raise GuestError(f"a device could not be bound to its driver; the console:\n{tail}")
     if traces and not results:
         raise GuestError(f"no results: {fate}; the console's end:\n{tail}")
     if len(results) < len(traces):
@@ -240,7 +246,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kernel", required=True)
     parser.add_argument("--player", required=True)
-    parser.add_argument("--machine", default=HERE / "machine")
+    parser.add_argument("--machine", default=HERE / "machines/referee")
     parser.add_argument("--out", required=True, type=pathlib.Path)
     parser.add_argument("--timeout", type=int)
     parser.add_argument("--console", help="keep the guest's console in this file")

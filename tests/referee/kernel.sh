@@ -4,8 +4,9 @@
 #   debian   Debian's packaged kernel 6.12, only unpacked
 #   built    the newest kernel source that Debian packages, built with kernel.config (10-20 minutes)
 # Leaves CACHE_DIR/KIND/{vmlinuz,version,modules/} and does nothing when they are there. modules/order
-# names the modules to load, in order; it is empty when all is built in.
-# Variables: KERNEL_JOBS (2); VFIOLAB_GUEST_KERNEL, a kernel that guest.py takes for `built`: nothing is built then.
+# names the modules to load, in order; it is empty when all is built in. A machine that has a kernel.config
+# gets an image of its own, vmlinuz-MACHINE, built with that merged over the common one.
+# Variables: KERNEL_JOBS (2).
 # packages: apt bc bison busybox-static ccache cpio flex gcc kmod libc6-dev libelf-dev libssl-dev make xz-utils
 set -Eeuo pipefail
 trap 'echo "kernel.sh: line $LINENO failed" >&2' ERR
@@ -128,17 +129,34 @@ obtain_debian() {
   die "no suite has Debian's kernel 6.12"
 }
 
-# Says which lines of kernel.config did not come true: a name that is gone would be lost silently.
+# Builds an image from the tree $1 with the fragments $3... merged over its .config, and copies it to $2.
+build_image() {
+  local source=$1 image=$2
+  shift 2
+  (cd "$source" && scripts/kconfig/merge_config.sh -m .config "$@" >/dev/null)
+  nice make -C "$source" -s olddefconfig
+  check_config "$source/.config" "$@"
+  nice make -C "$source" -s -j"${KERNEL_JOBS:-2}" CC="ccache gcc" KBUILD_BUILD_USER=referee KBUILD_BUILD_HOST=referee \
+    bzImage >"$scratch/log" 2>&1 || {
+    tail -n 30 "$scratch/log" >&2
+    die "the kernel does not build"
+  }
+  cp "$source/arch/x86/boot/bzImage" "$image"
+}
+
+# Says which lines of the fragments $2... did not come true in the configuration $1: a name that is gone would be
+# lost silently.
 check_config() {
-  local line missing=()
+  local config=$1 line missing=()
+  shift
   while read -r line; do
-    grep -qx "$line" "$1" || missing+=("$line")
-  done < <(grep '^CONFIG_' "$here/kernel.config")
-  [[ ${#missing[@]} -eq 0 ]] || die "kernel.config asks for what this kernel does not have: ${missing[*]}"
+    grep -qxF "$line" "$config" || missing+=("$line")
+  done < <(grep -hE '^(CONFIG_|# CONFIG_)' "$@")
+  [[ ${#missing[@]} -eq 0 ]] || die "$* ask for what this kernel does not have: ${missing[*]}"
 }
 
 obtain_built() {
-  local out=$1 suite package='' source=$scratch/source
+  local out=$1 suite package='' source=$scratch/source fragment machine
   for suite in "${source_suites[@]}"; do
     use_suite "$suite" || continue
     package=$(own_apt apt-cache depends linux-source | awk '$1 == "Depends:" && !found { print $2; found = 1 }')
@@ -148,16 +166,14 @@ obtain_built() {
   [[ -n $package ]] || die "no suite has the kernel's source"
   mkdir "$source"
   tar -xJf "$scratch/tree/usr/src/$package.tar.xz" -C "$source" --strip-components=1
+  # Kconfig leaves no choice: all but s390 have line interrupts. The code is the same.
+  sed -i '/^config VFIO_PCI_INTX$/,/^$/s/def_bool .*/bool "Line interrupts"/' "$source/drivers/vfio/pci/Kconfig"
   nice make -C "$source" -s tinyconfig
-  (cd "$source" && scripts/kconfig/merge_config.sh -m .config "$here/kernel.config" >/dev/null)
-  nice make -C "$source" -s olddefconfig
-  check_config "$source/.config"
-  nice make -C "$source" -s -j"${KERNEL_JOBS:-2}" CC="ccache gcc" KBUILD_BUILD_USER=referee KBUILD_BUILD_HOST=referee bzImage \
-    >"$scratch/log" 2>&1 || {
-    tail -n 30 "$scratch/log" >&2
-    die "the kernel does not build"
-  }
-  cp "$source/arch/x86/boot/bzImage" "$out/vmlinuz"
+  build_image "$source" "$out/vmlinuz" "$here/kernel.config"
+  for fragment in "$here"/machines/*/kernel.config; do
+    machine=$(basename "$(dirname "$fragment")")
+    build_image "$source" "$out/vmlinuz-$machine" "$fragment"
+  done
   : >"$out/modules/order"
   kernel_release "$out/vmlinuz" >"$out/version"
 }
@@ -176,7 +192,7 @@ kind=${1:-}
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 mkdir -p "$2"
 cache=$(cd "$2" && pwd)
-if [[ -d $cache/$kind || ($kind == built && -n ${VFIOLAB_GUEST_KERNEL:-}) ]]; then exit 0; fi
+if [[ -d $cache/$kind ]]; then exit 0; fi
 scratch=$(mktemp -d "$cache/$kind.XXXXXX")
 trap 'rm -rf "$scratch"' EXIT
 apt=$scratch/apt

@@ -24,7 +24,7 @@ import planted
 HERE = pathlib.Path(__file__).resolve().parent
 GOLDEN = HERE.parent / "golden"
 TRACES = GOLDEN / "traces"
-MACHINE = HERE / "machine"
+MACHINES = HERE / "machines"
 NEWEST = "built"
 KERNELS = (NEWEST, "debian")
 
@@ -32,6 +32,22 @@ KERNELS = (NEWEST, "debian")
 def golden_traces():
     """name -> text; the name is the path below traces/."""
     return {str(path.relative_to(TRACES)): path.read_text() for path in sorted(TRACES.rglob("*.trace"))}
+
+
+def by_machine(traces):
+    """(the machine's directory, its traces), for each machine that the traces name."""
+    parts = {}
+    for name, text in traces.items():
+        machine = next(line.split()[1] for line in text.splitlines() if line.startswith("machine "))
+        parts.setdefault(MACHINES / machine, {})[name] = text
+    return parts.items()
+
+
+def play_vfiolab(args, traces):
+    played = {}
+    for machine, part in by_machine(traces):
+        played |= emulated.play(args.build / "vfiolab", args.build / "player", machine, part)
+    return played
 
 
 def named_list(path):
@@ -98,8 +114,7 @@ def against_list(golden, played, path, theirs):
 
 def check(args, golden=None):
     golden = golden or golden_traces()
-    played = emulated.play(args.build / "vfiolab", args.build / "player", MACHINE, golden)
-    return against_list(golden, played, GOLDEN / "wrong", "vfiolab")
+    return against_list(golden, play_vfiolab(args, golden), GOLDEN / "wrong", "vfiolab")
 
 
 def kernel(args, kind):
@@ -115,14 +130,17 @@ def record(args):
     wanted = {name: bare(golden[name]) for name in names}
     if not wanted:
         return True
-    played = guest.play(newest, args.build / "player", MACHINE, wanted)
-    source = f"recorded {guest.describe(newest, MACHINE)}"
-    for name, text in played.items():
-        lines = text.splitlines()
-        at = next(i for i, line in enumerate(lines) if line.startswith("machine ")) + 1
-        (TRACES / name).write_text("\n".join([*lines[:at], source, *lines[at:]]) + "\n")
-    print(f"recorded {len(played)} of {len(wanted)} traces on {source.split(':')[0][9:]}")
-    return len(played) == len(wanted)
+    recorded = 0
+    for machine, part in by_machine(wanted):
+        source = f"recorded {guest.describe(newest, machine)}"
+        played = guest.play(newest, args.build / "player", machine, part)
+        for name, text in played.items():
+            lines = text.splitlines()
+            at = next(i for i, line in enumerate(lines) if line.startswith("machine ")) + 1
+            (TRACES / name).write_text("\n".join([*lines[:at], source, *lines[at:]]) + "\n")
+        recorded += len(played)
+        print(f"recorded {len(played)} of {len(part)} traces on {source.split(':')[0][9:]}")
+    return recorded == len(wanted)
 
 
 def compare_kernels(args):
@@ -135,9 +153,14 @@ def compare_kernels(args):
     good = True
     for kind in KERNELS:
         image = kernel(args, kind)
-        played = guest.play(image, args.build / "player", MACHINE, golden)
-        version = guest.describe(image, MACHINE).split(",")[0]
-        good = against_list(golden, played, None if kind == NEWEST else GOLDEN / "older", version) and good
+        for machine, part in by_machine(golden):
+            # Debian's kernel is as Debian configured it.
+            if kind != NEWEST and (machine / "kernel.config").exists():
+                continue
+            played = guest.play(image, args.build / "player", machine, part)
+            version = guest.describe(image, machine).split(",")[0]
+            listed = None if kind == NEWEST else GOLDEN / "older"
+            good = against_list(part, played, listed, f"{version}, {machine.name}") and good
     return check(args, golden) and good
 
 
@@ -145,10 +168,11 @@ def fuzzing(args):
     """Both sides, and the signatures of differences that the golden traces know already."""
     newest = kernel(args, NEWEST)
     sides = fuzz.Sides(argparse.Namespace(kernel=newest, player=args.build / "player",
-                                          vfiolab=args.build / "vfiolab", machine=MACHINE))
+                                          vfiolab=args.build / "vfiolab",
+                                          machine=MACHINES / "referee"))
     golden = golden_traces()
     listed = {name: golden[name] for name in named_list(GOLDEN / "wrong") if name in golden}
-    played = sides.vfiolab(listed)
+    played = play_vfiolab(args, listed)
     # What comes after the first difference of a trace may follow from it.
     firsts = (next(compare.differences(text, played[name]), None) for name, text in listed.items())
     return sides, {difference.signature for difference in firsts if difference}

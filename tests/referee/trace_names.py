@@ -9,7 +9,7 @@ GRAMMAR = set("""ro wo rw r w none cloexec private shared memfd huge readonly ba
     in out x zero ones seq u8 u16 u32 u64""".split())
 # Operations whose arguments are no names, and those whose first argument is a process.
 NO_NAMES = {"open", "echo", "cat", "link", "settle", "exit", "exec", "drop", "limit", "eventfd"}
-PROCESS_FIRST = {"fork", "kill"}
+PROCESS_FIRST = {"fork", "kill", "finish"}
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,8 @@ def parse(text):
     makes = ""
     if len(words) > 1 and words[1] == "=":
         makes, words = words[0], words[2:]
+    if words[:1] == ["later"]:
+        words = words[1:]
     return Operation(process, makes, words[0] if words else "", tuple(words[1:]))
 
 

@@ -14,8 +14,8 @@ using namespace vfiolab::test;
 namespace {
 
 std::vector<std::byte> DumpOf(const std::string& name) {
-  auto bytes = topology::ParseDump(
-      topology::TextOf(topology::kSourceDir + "/tests/referee/machine/" + name + ".config"));
+  auto bytes = topology::ParseDump(topology::TextOf(
+      topology::kSourceDir + "/tests/referee/machines/referee/" + name + ".config"));
   Must(bool(bytes));
   return *bytes;
 }

@@ -12,7 +12,7 @@
 namespace vfiolab::topology {
 namespace {
 
-const std::string kMachine = kSourceDir + "/tests/referee/machine/";
+const std::string kMachine = kSourceDir + "/tests/referee/machines/referee/";
 
 // What is wrong with a replica of one of the referee's devices.
 std::string Wrong(const std::string& params) {
@@ -114,11 +114,51 @@ TEST_CASE("other models have no dump", "[dump]") {
              Catch::Contains(R"(edu has no parameter "config")"));
 }
 
-TEST_CASE("the machine of the referee loads", "[dump]") {
-  const auto loaded = LoadFile(kMachine + "topology.json", fake_devices::Models());
-  if (!loaded) FAIL(ToString(loaded.error()));
-  CHECK(loaded->devices.size() == 13);
-  CHECK(loaded->groups.size() == 13);
+TEST_CASE("writable bits are told of all bytes or of none", "[dump]") {
+  CHECK(Wrong(kNvme + std::string(R"("16K", "writable": "nvme.writable")")) == "");
+  CHECK(Wrong(kNvme + std::string(R"("16K", "writable": "e1000.writable")")) ==
+        "/devices/0/params/writable: \"e1000.writable\" has 256 bytes, \"nvme.config\" has 4096: "
+        "give two files of the same device");
+}
+
+TEST_CASE("the machines of the referee load", "[dump]") {
+  for (const auto& [name, devices] : {std::pair{"referee", 13u}, {"variety", 15u}}) {
+    const auto loaded = LoadFile(kSourceDir + "/tests/referee/machines/" + name + "/topology.json",
+                                 fake_devices::Models());
+    if (!loaded) FAIL(ToString(loaded.error()));
+    CHECK(loaded->devices.size() == devices);
+  }
+}
+
+namespace {
+
+// What is wrong with an edu that has these keys, too.
+std::string WrongEdu(const std::string& keys) {
+  return Complaints(fmt::format(R"({{"devices": [{{"bdf": "0000:01:00.0", "model": "edu", {}}}],
+      "groups": [{{"id": 1, "members": ["0000:01:00.0"]}}]}})",
+                                keys));
+}
+
+}  // namespace
+
+TEST_CASE("a ROM is a file that can be read", "[dump]") {
+  CHECK_THAT(WrongEdu(R"("rom": "none")"),
+             Catch::Contains("/devices/0/rom: \"none\" cannot be read: No such file"));
+  CHECK_THAT(WrongEdu(R"("rom": "/dev/null")"), Catch::Contains("cannot be read"));
+  CHECK_THAT(WrongEdu(R"("rom": 7)"), Catch::Contains("7 is not a string"));
+}
+
+TEST_CASE("a virtual function belongs to another device, with SR-IOV", "[dump]") {
+  CHECK_THAT(
+      WrongEdu(R"("physical_function": "0000:01:00.0")"),
+      Catch::Contains("/devices/0/physical_function: there is no other device 0000:01:00.0"));
+  CHECK_THAT(WrongEdu(R"("physical_function": "0000:02:00.0")"),
+             Catch::Contains("there is no other device 0000:02:00.0"));
+  CHECK_THAT(Complaints(R"({"devices": [
+      {"bdf": "0000:01:00.0", "model": "edu"},
+      {"bdf": "0000:01:00.1", "model": "edu", "physical_function": "0000:01:00.0"}],
+      "groups": [{"id": 1, "members": ["0000:01:00.0", "0000:01:00.1"]}]})"),
+             Catch::Contains("0000:01:00.0 has no SR-IOV capability"));
 }
 
 }  // namespace vfiolab::topology

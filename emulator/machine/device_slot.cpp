@@ -10,6 +10,13 @@
 
 namespace vfiolab {
 
+namespace {
+
+// Where firmware copies the ROM of a VGA controller to, whether it has one or not (arch/x86/pci/fixup.c).
+constexpr RomLayout kShadowRom{0xc0000, 128_KiB};
+
+}  // namespace
+
 DeviceSlot::DeviceSlot(Machine& machine, Bdf bdf, const Model& model, const Params& params,
                        std::string driver)
     : machine_(machine), bdf_(bdf), model_(model), driver_(std::move(driver)) {
@@ -42,7 +49,13 @@ void DeviceSlot::PlaceBars(const BarLayouts& placed, bool multifunction) {
                 ? BuildConfig(multifunction)
                 : BuildReplicaConfig(device_->image().bytes(), device_->image().writable(), bars_,
                                      multifunction);
-  if (physical_function_ != nullptr) BecomeVirtualFunction(config_);
+  if (device_->identity().is_vga() && rom_.empty()) rom_layout_ = kShadowRom;
+  if (physical_function_ == nullptr) return;
+  const auto& writable = device_->image().writable();
+  BecomeVirtualFunction(config_, writable.empty()
+                                     ? kVirtualFunctionCommand
+                                     : static_cast<u32>(LoadLittleEndian(
+                                           std::span{writable}.subspan(PCI_COMMAND, 2))));
 }
 
 ConfigSpace DeviceSlot::BuildConfig(bool multifunction) const {

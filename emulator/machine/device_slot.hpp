@@ -66,6 +66,10 @@ class DeviceSlot final : public DeviceHost {
   void set_rom(std::vector<std::byte> bytes);
   void PlaceRom(u32 address);
 
+  // Whether the function may be reset on its own; else its reset methods have been taken away.
+  bool resets() const { return resets_; }
+  void set_resets(bool may) { resets_ = may; }
+
   // SR-IOV: whose virtual function this is, or null; and the other way round.
   DeviceSlot* physical_function() const { return physical_function_; }
   const std::vector<DeviceSlot*>& virtual_functions() const { return virtual_functions_; }
@@ -117,6 +121,7 @@ class DeviceSlot final : public DeviceHost {
   ConfigSpace config_{kConventionalConfigSize};
   InterruptSink* sink_ = nullptr;
   bool intx_asserted_ = false;
+  bool resets_ = true;
   std::set<TimerId> timers_;
 };
 

@@ -1,5 +1,6 @@
 // The configuration space of one function as hardware keeps it.
 #pragma once
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -39,6 +40,12 @@ class ConfigSpace {
   u8 FindCapability(u8 id) const;
   // Where extended capability `id` is; 0 when there is none.
   u16 FindExtendedCapability(u16 id) const;
+
+  // Copies `width` bytes from another config space, whatever may be written.
+  void CopyFrom(const ConfigSpace& other, std::size_t at, std::size_t width) {
+    std::copy_n(other.bytes_.begin() + static_cast<long>(at), width,
+                bytes_.begin() + static_cast<long>(at));
+  }
 
   std::span<const std::byte> bytes() const { return bytes_; }
 

@@ -92,10 +92,10 @@ void AddRom(ConfigSpace& config, const RomLayout& rom) {
   config.MakeWritable(PCI_ROM_ADDRESS, 4, ~(rom.size - 1) | PCI_ROM_ADDRESS_ENABLE);
 }
 
-void BecomeVirtualFunction(ConfigSpace& config) {
+void BecomeVirtualFunction(ConfigSpace& config, u32 command_bits) {
   config.Set(PCI_VENDOR_ID, 4, 0xffffffff);
   config.Set(PCI_COMMAND, 2, 0);
-  config.MakeWritable(PCI_COMMAND, 2, PCI_COMMAND_MASTER);
+  config.MakeWritable(PCI_COMMAND, 2, command_bits);
   for (std::size_t at = PCI_BASE_ADDRESS_0; at < PCI_CARDBUS_CIS; at += 4) {
     config.Set(at, 4, 0);
     config.MakeWritable(at, 4, 0);

@@ -1,5 +1,7 @@
 // Builds the configuration space of functions and bridges from what they are.
 #pragma once
+#include <linux/pci_regs.h>
+
 #include <array>
 #include <optional>
 
@@ -47,9 +49,12 @@ struct RomLayout {
 // Adds the register of the expansion ROM to config space.
 void AddRom(ConfigSpace& config, const RomLayout& rom);
 
+// What of COMMAND the specification lets be written in a virtual function.
+inline constexpr u32 kVirtualFunctionCommand = PCI_COMMAND_MASTER;
+
 // Makes of a function's config space that of a virtual function: its ids are those of nobody, it
 // has no BAR registers, no interrupt pin and no bits to decode with (SR-IOV specification, 3.4).
-void BecomeVirtualFunction(ConfigSpace& config);
+void BecomeVirtualFunction(ConfigSpace& config, u32 command_bits = kVirtualFunctionCommand);
 
 // A type 0 header with the capabilities of `identity`: MSI (64-bit, at 0x40 where it is the only
 // one), MSI-X, PCI Express endpoint with function-level reset.

@@ -142,7 +142,11 @@ void AddSettings(Tree& tree, const PciFunction& function) {
   tree.Line(path + "/broken_parity_status", "0");
   tree.Line(path + "/dma_mask_bits", "32");
   tree.Line(path + "/consistent_dma_mask_bits", "32");
-  if (std::string methods = ResetMethods(function); !methods.empty())
+  // It is there for a function that could be reset, though somebody has taken all methods away.
+  const bool taken_away = function.slot != nullptr && !function.slot->resets();
+  if (taken_away)
+    tree.Text(path + "/reset_method", [] { return std::string(); });
+  else if (std::string methods = ResetMethods(function); !methods.empty())
     tree.Line(path + "/reset_method", std::move(methods));
 }
 

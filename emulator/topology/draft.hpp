@@ -18,6 +18,7 @@ struct DeviceDraft {
   std::map<std::string, std::optional<NamedFile>> dumps;  // no bytes until the file was read
   std::optional<NamedFile> rom;                           // likewise
   std::optional<Bdf> physical_function;
+  bool reset = true;
 };
 
 struct BridgeDraft {

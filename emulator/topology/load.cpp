@@ -66,6 +66,7 @@ TopologySpec Finish(const Draft& draft, std::string_view file_name) {
     for (const auto& [name, dump] : device.dumps) added.dumps.emplace(name, *dump);
     added.rom = device.rom;
     added.physical_function = device.physical_function;
+    added.reset = device.reset;
   }
   for (const GroupDraft& group : draft.groups) {
     GroupSpec& added = spec.groups.emplace_back();

@@ -132,7 +132,7 @@ std::string ReadDriver(const JsonValue& value) {
 }
 
 DeviceDraft ReadDevice(const JsonValue& value, Draft& draft) {
-  const JsonObject fields(value, {"bdf", "model", "driver", "params", "rom", "physical_function"});
+  const JsonObject fields(value, {"bdf", "model", "driver", "params", "rom", "physical_function", "reset"});
   DeviceDraft device;
   device.bdf = ReadBdf(fields.Need("bdf", kAddress));
   if (!device.bdf) draft.addresses_known = false;
@@ -142,6 +142,7 @@ DeviceDraft ReadDevice(const JsonValue& value, Draft& draft) {
   if (const auto rom = fields.Find("rom"))
     if (const auto file = rom->Text("the name of a file with a ROM"))
       device.rom = NamedFile{*file, {}};
+  if (const auto flag = fields.Find("reset")) Assign(device.reset, flag->Flag());
   if (const auto physical = fields.Find("physical_function")) {
     device.physical_function = ReadBdf(physical);
     if (!device.physical_function) draft.addresses_known = false;

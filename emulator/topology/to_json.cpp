@@ -37,6 +37,7 @@ json DeviceToJson(const DeviceSpec& device) {
                {"params", params}};
   if (device.rom) told["rom"] = device.rom->file;
   if (device.physical_function) told["physical_function"] = device.physical_function->ToString();
+  if (!device.reset) told["reset"] = false;
   return told;
 }
 

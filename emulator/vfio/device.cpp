@@ -3,6 +3,7 @@
 #include <linux/pci_regs.h>
 
 #include "pci/function_reset.hpp"
+#include "pci/saved_state.hpp"
 
 namespace vfiolab::vfio {
 
@@ -65,12 +66,13 @@ void Device::Close() {
   ioeventfds_.clear();
   irqs_.reset();
   config_.reset();
-  slot_.config() = *saved_;
+  RestoreState(slot_.config(), *saved_);
   slot_.config().SetBits(PCI_STATUS, 2, PCI_STATUS_INTERRUPT, slot_.intx_asserted());
   if (can_reset()) slot_.ResetFunction();
 }
 
 bool Device::can_reset() const {
+  if (!slot_.resets()) return false;
   if (!FunctionResets(slot_.config()).empty()) return true;
   const Bdf bdf = slot_.bdf();
   if (slot_.machine().BridgeTo(bdf.segment, bdf.bus) == nullptr) return false;

@@ -134,6 +134,7 @@ class DeviceFile final : public OpenFile {
   template <class Byte, class Access>
   Reply InSteps(std::span<Byte> bytes, u64 offset, Access access);
   bool HasRegion(u32 region) const;
+  Result<std::size_t> CheckRom(u64 at, std::size_t count) const;
   Result<> CheckConfig(u64 at, std::size_t count) const;
   // Checks that are the same for reads and writes; the number of bytes that may be moved.
   Result<std::size_t> CheckAccess(u32 region, u64 at, std::size_t count) const;

@@ -61,7 +61,9 @@ Reply DeviceFile::HotReset(const IoctlCall& call) {
     owned.push_back(&group->group().iommu_group());
   }
   for (DeviceSlot* slot : affected) {
-    if (slot->driver() != "vfio-pci" || std::ranges::count(owned, &slot->group()) == 0)
+    // The kernel does not count virtual functions among the devices that a bus reset may reach.
+    if (slot->driver() != "vfio-pci" || slot->physical_function() != nullptr ||
+        std::ranges::count(owned, &slot->group()) == 0)
       return Fail(EINVAL, slot->bdf().ToString() + " is not the caller's to reset");
   }
   for (DeviceSlot* slot : affected) slot->ResetFunction();

@@ -112,6 +112,16 @@ Result<> DeviceFile::CheckConfig(u64 at, std::size_t count) const {
   return {};
 }
 
+Result<std::size_t> DeviceFile::CheckRom(u64 at, std::size_t count) const {
+  const auto& layout = device_.slot().rom_layout();
+  if (!layout) return Fail(EINVAL, "the device has no ROM");
+  if (at >= layout->size)
+    return Fail(EINVAL, fmt::format("{:#x} in a ROM of {:#x}", at, layout->size));
+  if (RomImageSize(device_.slot().rom()) == 0 || !device_.config().memory_enabled())
+    return Fail(ENOMEM, "nothing that can be read is a ROM");
+  return std::min<std::size_t>(count, layout->size - at);
+}
+
 Result<std::size_t> DeviceFile::CheckAccess(u32 region, u64 at, std::size_t count) const {
   if (!HasRegion(region)) return Fail(EINVAL, fmt::format("no region {}", region));
   if (region == VFIO_PCI_VGA_REGION_INDEX) {
@@ -119,8 +129,8 @@ Result<std::size_t> DeviceFile::CheckAccess(u32 region, u64 at, std::size_t coun
       if (at >= begin && at < end) return std::min<std::size_t>(count, end - at);
     return Fail(EINVAL, fmt::format("{:#x} is no address of VGA", at));
   }
-  const u64 size =
-      region == VFIO_PCI_ROM_REGION_INDEX ? device_.slot().rom().size() : Facts(region, false).size;
+  if (region == VFIO_PCI_ROM_REGION_INDEX) return CheckRom(at, count);
+  const u64 size = Facts(region, false).size;
   if (size == 0) return Fail(EINVAL, fmt::format("region {} is absent", region));
   if (at >= size) return Fail(EINVAL, fmt::format("{:#x} in a region of {:#x}", at, size));
   return std::min<std::size_t>(count, size - at);

@@ -77,6 +77,18 @@ class GeneratorTest(unittest.TestCase):
         self.assertEqual(expected - verbs, set())
 
 
+class NamesTest(unittest.TestCase):
+    def test_an_operation_that_is_put_off_makes_and_uses_names_like_others(self):
+        operation = parse("b: d = later ioctl g VFIO_GROUP_GET_DEVICE_FD \"{edu}\"")
+        self.assertEqual((operation.process, operation.makes, operation.verb), ("b", "d", "ioctl"))
+
+    def test_finish_needs_its_process(self):
+        scope = Scope()
+        self.assertEqual(scope.missing(parse("finish b")), {"b"})
+        scope.follow(parse("fork b"))
+        self.assertEqual(scope.missing(parse("finish b")), set())
+
+
 class ShrinkTest(unittest.TestCase):
     def test_a_planted_difference_is_shrunk_to_a_few_operations(self):
         campaign = Campaign(FakeSides(), say=lambda text: None)

@@ -68,6 +68,10 @@ Line ParseLine(std::string_view raw) {
     line.name = words[at];
     at += 2;
   }
+  if (at < words.size() && words[at] == "later") {
+    line.later = true;
+    ++at;
+  }
   if (at < words.size()) line.operation = words[at++];
   line.arguments.assign(words.begin() + static_cast<std::ptrdiff_t>(at), words.end());
   return line;

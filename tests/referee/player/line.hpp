@@ -15,6 +15,7 @@ struct Line {
   std::string text;     // as written, without the result
   std::string process;  // who acts
   std::string name;     // what is kept; empty: nothing
+  bool later = false;   // nobody waits for the operation
   std::string operation;
   std::vector<std::string> arguments;  // quotes taken off, a list is one word with its brackets
 };

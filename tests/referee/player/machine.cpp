@@ -6,13 +6,14 @@
 #include <climits>
 #include <cstring>
 #include <fstream>
+#include <sstream>
 
 #include "line.hpp"
 
 namespace player {
 namespace {
 
-constexpr std::uint64_t kFirstBar = 0x10, kBeyondBars = 0x28, kInterruptLine = 0x3c;
+constexpr std::uint64_t kFirstBar = 0x10, kBeyondBars = 0x28, kRomBar = 0x30, kInterruptLine = 0x3c;
 constexpr unsigned char kWide = 4;
 
 std::optional<unsigned> GroupOf(const std::string& address) {
@@ -29,9 +30,10 @@ std::optional<unsigned> GroupOf(const std::string& address) {
 }  // namespace
 
 Device::Bar Device::BarAt(std::uint64_t at) const {
-  if (at < kFirstBar || at >= kBeyondBars || at % 4 != 0) return Bar::kNone;
+  const bool rom = at == kRomBar;
+  if (!rom && (at < kFirstBar || at >= kBeyondBars || at % 4 != 0)) return Bar::kNone;
   constexpr std::array<unsigned char, 4> kNothing{};
-  if (at > kFirstBar && BarAt(at - 4) == Bar::kLow && (first_config[at - 4] & 7) == kWide)
+  if (at > kFirstBar && !rom && BarAt(at - 4) == Bar::kLow && (first_config[at - 4] & 7) == kWide)
     return Bar::kHigh;
   const bool absent = std::memcmp(first_config.data() + at, kNothing.data(), 4) == 0;
   return absent ? Bar::kNone : Bar::kLow;
@@ -40,8 +42,9 @@ Device::Bar Device::BarAt(std::uint64_t at) const {
 bool Machine::Load(const std::string& path) {
   path_ = path;
   std::ifstream file(path);
-  std::string name, address;
-  while (file >> name >> address) {
+  std::string line, name, address;
+  while (std::getline(file, line)) {
+    if (!(std::istringstream(line) >> name >> address)) continue;
     Device device{name, address, GroupOf(address), {}};
     std::ifstream config("/sys/bus/pci/devices/" + address + "/config", std::ios::binary);
     config.read(reinterpret_cast<char*>(device.first_config.data()),

@@ -173,12 +173,17 @@ class Player {
   }
 
   std::string Do(const Line& line) {
-    if (!processes_.contains(line.process)) return "nonsense";
     const auto& words = line.arguments;
+    if (line.operation == "finish" && !line.later)
+      return words.size() == 1 ? Finish(words[0]) : "nonsense";
+    if (!processes_.contains(line.process) || late_.contains(line.process)) return "nonsense";
+    if (line.later) return Begin(line);
     if (line.operation == "exit") return End(line.process, SIGTERM);
     if (line.operation == "kill") return words.size() == 1 ? End(words[0], SIGKILL) : "nonsense";
     if (line.operation == "pass")
-      return words.size() == 3 && processes_.contains(words[1]) ? Pass(line) : "nonsense";
+      return words.size() == 3 && processes_.contains(words[1]) && !late_.contains(words[1])
+                 ? Pass(line)
+                 : "nonsense";
     if (line.operation == "fork" && (words.size() != 1 || started_.contains(words[0])))
       return "nonsense";
     std::string result = Ask(line.process, line.text);
@@ -186,6 +191,22 @@ class Player {
     started_.insert(words[0]);
     processes_[words[0]] = std::stoi(result.substr(4));
     return "ok";
+  }
+
+  // What the player has a part in cannot be done later.
+  std::string Begin(const Line& line) {
+    static const std::set<std::string> kPlayers{"fork", "exec", "exit", "kill", "pass", "finish"};
+    if (line.operation.empty() || kPlayers.contains(line.operation)) return "nonsense";
+    SendText(pairs_[line.process].player, line.text);
+    late_.insert(line.process);
+    return "ok";
+  }
+
+  std::string Finish(const std::string& process) {
+    if (!late_.contains(process)) return "nonsense";
+    const std::string result = Answer(process);
+    if (result != "hang") late_.erase(process);
+    return result;
   }
 
   std::string Ask(const std::string& process, const std::string& text) {
@@ -227,6 +248,7 @@ class Player {
     else
       shutdown(pairs_[name].player, SHUT_RDWR);
     processes_.erase(process);
+    late_.erase(name);
     // Its parent does not wait for it; what it held is given back before it can be seen as dead.
     siginfo_t info{};
     for (int i = 0; i < kPatienceMs; ++i) {
@@ -253,6 +275,7 @@ class Player {
   Pairs pairs_;
   std::map<std::string, pid_t> processes_;
   std::set<std::string> started_;
+  std::set<std::string> late_;  // processes whose operation nobody has waited for
 };
 
 }  // namespace

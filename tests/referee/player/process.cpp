@@ -21,6 +21,12 @@ std::string Quoted(std::string_view text) {
   return quoted + "\"";
 }
 
+// "\n" stands for a newline, as Quoted writes it.
+std::string Unquoted(std::string text) {
+  for (std::size_t at = 0; (at = text.find("\\n", at)) != text.npos;) text.replace(at, 2, "\n");
+  return text;
+}
+
 std::string ReadLinkName(const char* path) {
   char target[PATH_MAX];
   const ssize_t length = readlink(path, target, sizeof target);
@@ -58,7 +64,8 @@ std::string Client::RunOnProcess(const Line& line) {
   }
   if (line.operation == "drop") return Drop(line);
   const std::string path = machine_.Substitute(Word(line, 0));
-  if (line.operation == "echo") return WriteText(path.c_str(), machine_.Substitute(Word(line, 1)));
+  if (line.operation == "echo")
+    return WriteText(path.c_str(), Unquoted(machine_.Substitute(Word(line, 1))));
   if (line.operation == "cat") return ReadText(path.c_str());
   if (line.operation == "link") {
     const std::string name = ReadLinkName(path.c_str());

@@ -7,12 +7,14 @@
 
 #include "device/msix_table.hpp"
 #include "machine/machine.hpp"
+#include "pci/function_reset.hpp"
 
 namespace vfiolab {
 
 namespace {
 
-// Where firmware copies the ROM of a VGA controller to, whether it has one or not (arch/x86/pci/fixup.c).
+// Where firmware copies the ROM of a VGA controller to, whether it has one or not
+// (arch/x86/pci/fixup.c).
 constexpr RomLayout kShadowRom{0xc0000, 128_KiB};
 
 }  // namespace
@@ -21,6 +23,8 @@ DeviceSlot::DeviceSlot(Machine& machine, Bdf bdf, const Model& model, const Para
                        std::string driver)
     : machine_(machine), bdf_(bdf), model_(model), driver_(std::move(driver)) {
   device_ = model.create(*this, params);
+  // How else would a driver have come to it that has no ids of its own?
+  if (driver_ == "vfio-pci" || driver_ == "pci-stub") driver_override_ = driver_;
 }
 
 DeviceSlot::~DeviceSlot() {
@@ -52,10 +56,11 @@ void DeviceSlot::PlaceBars(const BarLayouts& placed, bool multifunction) {
   if (device_->identity().is_vga() && rom_.empty()) rom_layout_ = kShadowRom;
   if (physical_function_ == nullptr) return;
   const auto& writable = device_->image().writable();
-  BecomeVirtualFunction(config_, writable.empty()
-                                     ? kVirtualFunctionCommand
-                                     : static_cast<u32>(LoadLittleEndian(
-                                           std::span{writable}.subspan(PCI_COMMAND, 2))));
+  BecomeVirtualFunction(
+      config_,
+      writable.empty()
+          ? kVirtualFunctionCommand
+          : static_cast<u32>(LoadLittleEndian(std::span{writable}.subspan(PCI_COMMAND, 2))));
 }
 
 ConfigSpace DeviceSlot::BuildConfig(bool multifunction) const {
@@ -97,6 +102,20 @@ void DeviceSlot::ReadBar(unsigned bar, Offset at, std::span<std::byte> to) {
 
 void DeviceSlot::WriteBar(unsigned bar, Offset at, std::span<const std::byte> from) {
   if (device_->bar(bar)->spec.Takes(at, from.size())) device_->bar(bar)->handler->Write(at, from);
+}
+
+// drivers/pci/pci.c pci_reset_fn_methods.
+std::string DeviceSlot::AvailableResets() const {
+  std::string methods = FunctionResets(config_);
+  if (machine_.BridgeTo(bdf_.segment, bdf_.bus) == nullptr) return methods;
+  const auto beside = [&](const auto& entry) {
+    return entry.first != bdf_ && entry.first.segment == bdf_.segment &&
+           entry.first.bus == bdf_.bus;
+  };
+  const bool alone = std::ranges::none_of(machine_.devices(), beside) &&
+                     std::ranges::none_of(machine_.bridges(), beside);
+  if (alone) methods += methods.empty() ? "bus" : " bus";
+  return methods;
 }
 
 void DeviceSlot::ResetFunction() {

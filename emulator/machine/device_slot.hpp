@@ -43,9 +43,14 @@ class DeviceSlot final : public DeviceHost {
   Bdf bdf() const { return bdf_; }
   const Model& model() const { return model_; }
   const std::string& driver() const { return driver_; }
+  void set_driver(std::string name) { driver_ = std::move(name); }
+  // The only driver that may have the function; nothing: whichever knows it.
+  const std::optional<std::string>& driver_override() const { return driver_override_; }
+  void set_driver_override(std::optional<std::string> name) { driver_override_ = std::move(name); }
   PciDevice& device() { return *device_; }
   const PciDevice& device() const { return *device_; }
   Machine& machine() { return machine_; }
+  const Machine& machine() const { return machine_; }
   IommuGroup& group() { return *group_; }
   void set_group(IommuGroup& group) { group_ = &group; }
 
@@ -66,9 +71,12 @@ class DeviceSlot final : public DeviceHost {
   void set_rom(std::vector<std::byte> bytes);
   void PlaceRom(u32 address);
 
-  // Whether the function may be reset on its own; else its reset methods have been taken away.
-  bool resets() const { return resets_; }
-  void set_resets(bool may) { resets_ = may; }
+  // How the function can be reset on its own, in the order in which the kernel would try: words as
+  // in sysfs.
+  std::string AvailableResets() const;
+  // What of it may be used: all, unless somebody has chosen.
+  std::string Resets() const { return chosen_resets_.value_or(AvailableResets()); }
+  void ChooseResets(std::optional<std::string> methods) { chosen_resets_ = std::move(methods); }
 
   // SR-IOV: whose virtual function this is, or null; and the other way round.
   DeviceSlot* physical_function() const { return physical_function_; }
@@ -110,6 +118,7 @@ class DeviceSlot final : public DeviceHost {
   Bdf bdf_;
   const Model& model_;
   std::string driver_;
+  std::optional<std::string> driver_override_;
   IommuGroup* group_ = nullptr;
   std::unique_ptr<DeviceMemory> memory_;
   std::unique_ptr<PciDevice> device_;
@@ -121,7 +130,7 @@ class DeviceSlot final : public DeviceHost {
   ConfigSpace config_{kConventionalConfigSize};
   InterruptSink* sink_ = nullptr;
   bool intx_asserted_ = false;
-  bool resets_ = true;
+  std::optional<std::string> chosen_resets_;
   std::set<TimerId> timers_;
 };
 

@@ -21,6 +21,10 @@ class IommuGroup {
   // Bridges do not count: their driver does no DMA (iommu.c iommu_group_claim_dma_owner).
   bool DmaUnclaimed() const;
 
+  // Whether a container has the group, so that no driver of the host may have a member.
+  bool owned_by_user() const { return owned_by_user_; }
+  void set_owned_by_user(bool owned) { owned_by_user_ = owned; }
+
   // Where the members' DMA goes; null blocks it.
   const std::shared_ptr<Ioas>& ioas() const { return ioas_; }
   void Attach(std::shared_ptr<Ioas> ioas) { ioas_ = std::move(ioas); }
@@ -30,6 +34,7 @@ class IommuGroup {
   std::vector<DeviceSlot*> devices_;  // in Bdf order
   std::vector<Bdf> bridges_;
   std::shared_ptr<Ioas> ioas_;
+  bool owned_by_user_ = false;
 };
 
 }  // namespace vfiolab

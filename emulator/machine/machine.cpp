@@ -13,7 +13,7 @@ void IommuGroup::Add(DeviceSlot& slot) {
 
 bool IommuGroup::DmaUnclaimed() const {
   return std::ranges::all_of(devices_, [](const DeviceSlot* slot) {
-    return slot->driver().empty() || slot->driver() == "vfio-pci" || slot->driver() == "pci-stub";
+    return slot->machine().pci_bus().ManagesDma(slot->driver());
   });
 }
 
@@ -27,7 +27,8 @@ DeviceSlot& Machine::AddDevice(Bdf bdf, const Model& model, const Params& params
                                std::string driver) {
   auto& slot = devices_[bdf];
   CHECK_OURS(slot == nullptr);
-  slot = std::make_unique<DeviceSlot>(*this, bdf, model, params, std::move(driver));
+  slot = std::make_unique<DeviceSlot>(*this, bdf, model, params, driver);
+  if (!driver.empty() && driver != "vfio-pci") pci_bus_.RegisterHostDriver(driver, *slot);
   return *slot;
 }
 

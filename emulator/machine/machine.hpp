@@ -7,6 +7,7 @@
 #include "iommu/iommu.hpp"
 #include "machine/iommu_group.hpp"
 #include "machine/kernel.hpp"
+#include "machine/pci_bus_type.hpp"
 
 namespace vfiolab {
 
@@ -30,15 +31,21 @@ struct Bridge {
 class Machine {
  public:
   Machine(Environment& environment, Trace& trace, Iommu iommu, Kernel kernel = {})
-      : environment_(environment), trace_(trace), iommu_(std::move(iommu)), kernel_(kernel) {}
+      : environment_(environment), trace_(trace), iommu_(std::move(iommu)), kernel_(kernel) {
+    parameters_.dma_entry_limit = static_cast<u32>(iommu_.mapping_limit);
+  }
 
   Environment& environment() { return environment_; }
   Trace& trace() { return trace_; }
   Clock& clock() { return clock_; }
   const Iommu& iommu() const { return iommu_; }
   const Kernel& kernel() const { return kernel_; }
+  ModuleParameters& parameters() { return parameters_; }
+  PciBusType& pci_bus() { return pci_bus_; }
+  const PciBusType& pci_bus() const { return pci_bus_; }
 
-  // For the one who builds the machine. BDFs and group ids are unique.
+  // For the one who builds the machine. BDFs and group ids are unique. A driver that is not
+  // vfio-pci becomes one of the host.
   DeviceSlot& AddDevice(Bdf bdf, const Model& model, const Params& params, std::string driver);
   Bridge& AddBridge(Bdf bdf, u8 secondary, u8 subordinate);
   IommuGroup& AddGroup(unsigned id);
@@ -69,6 +76,8 @@ class Machine {
   Clock clock_;
   Iommu iommu_;
   Kernel kernel_;
+  ModuleParameters parameters_;
+  PciBusType pci_bus_{*this};
   std::map<unsigned, IommuGroup> groups_;
   std::map<Bdf, Bridge> bridges_;
   std::deque<FaultRecord> faults_;

@@ -6,6 +6,7 @@
 #include <array>
 
 #include "pci/function_reset.hpp"
+#include "sysfs/number.hpp"
 #include "sysfs/parts.hpp"
 
 namespace vfiolab::sysfs {
@@ -39,8 +40,8 @@ std::string Uevent(const PciFunction& function, const Ids& ids) {
   return fmt::format(
       "{}PCI_CLASS={:04X}\nPCI_ID={:04X}:{:04X}\nPCI_SUBSYS_ID={:04X}:{:04X}\nPCI_SLOT_NAME={}\n"
       "MODALIAS={}",
-      function.driver.empty() ? "" : "DRIVER=" + function.driver + "\n", ids.class_code, ids.vendor,
-      ids.device, ids.subsystem_vendor, ids.subsystem_device, function.bdf.ToString(),
+      function.driver().empty() ? "" : "DRIVER=" + function.driver() + "\n", ids.class_code,
+      ids.vendor, ids.device, ids.subsystem_vendor, ids.subsystem_device, function.bdf.ToString(),
       Modalias(ids));
 }
 
@@ -50,25 +51,10 @@ u32 IrqOf(const PciFunction& function) {
   return pin == 0 ? 0 : 16 + (function.bdf.device + pin - 1) % 4;
 }
 
-bool AloneOnBus(const PciFunction& function) {
-  const Machine& machine = function.slot->machine();
-  const auto beside = [&](const auto& entry) {
-    return entry.first != function.bdf && entry.first.segment == function.bdf.segment &&
-           entry.first.bus == function.bdf.bus;
-  };
-  return std::ranges::none_of(machine.devices(), beside) &&
-         std::ranges::none_of(machine.bridges(), beside);
-}
-
-// How the kernel can reset the function alone, in the order in which it would try
-// (drivers/pci/pci.c pci_reset_fn_methods); empty when it cannot.
-std::string ResetMethods(const PciFunction& function) {
-  std::string methods = FunctionResets(function.config());
-  if (function.slot == nullptr) return methods;
-  const Machine& machine = function.slot->machine();
-  if (machine.BridgeTo(function.bdf.segment, function.bdf.bus) != nullptr && AloneOnBus(function))
-    methods += methods.empty() ? "bus" : " bus";
-  return methods;
+// How the kernel can reset the function alone; empty when it cannot.
+std::string AvailableResets(const PciFunction& function) {
+  return function.slot != nullptr ? function.slot->AvailableResets()
+                                  : FunctionResets(function.config());
 }
 
 std::string_view SpeedName(u32 code) {
@@ -87,7 +73,7 @@ void AddIdentity(Tree& tree, const PciFunction& function) {
   tree.Line(path + "/class", fmt::format("{:#08x}", ids.class_code));
   tree.Line(path + "/revision", fmt::format("{:#04x}", ids.revision));
   tree.Line(path + "/modalias", Modalias(ids));
-  tree.Line(path + "/uevent", Uevent(function, ids));
+  tree.Text(path + "/uevent", [function, ids] { return Uevent(function, ids) + "\n"; });
   tree.Line(path + "/irq", std::to_string(IrqOf(function)));
   tree.Text(path + "/resource", [function] { return ResourceText(function); });
 }
@@ -118,21 +104,82 @@ std::string PowerState(const ConfigSpace& config) {
 // vfio-pci lets an idle device sleep and wakes it when it is opened; other functions stay awake.
 void AddPower(Tree& tree, const PciFunction& function) {
   const std::string path = function.path + "/power/";
-  const bool vfio = function.BoundToVfio();
-  tree.Line(path + "control", vfio ? "auto" : "on");
-  tree.Line(path + "runtime_enabled", vfio ? "enabled" : "forbidden");
-  tree.Text(path + "runtime_status", [function, vfio] {
-    return std::string(vfio && !function.InUse() ? "suspended\n" : "active\n");
+  const auto add = [&](const char* name, const char* for_vfio, const char* else_) {
+    tree.Text(path + name,
+              [=] { return fmt::format("{}\n", function.BoundToVfio() ? for_vfio : else_); });
+  };
+  add("control", "auto", "on");
+  add("runtime_enabled", "enabled", "forbidden");
+  tree.Text(path + "runtime_status", [function] {
+    const bool idle = function.BoundToVfio() && !function.InUse();
+    return std::string(idle ? "suspended\n" : "active\n");
   });
   tree.Text(function.path + "/power_state", [function] { return PowerState(function.config()); });
 }
 
+// What a write to driver_override leaves (drivers/base/driver.c driver_set_override).
+Reply SetOverride(DeviceSlot& slot, std::string_view text) {
+  if (text.size() >= kPageSize - 1) return Fail(EINVAL, "too long for the name of a driver");
+  const std::string_view name = FirstLine(text);
+  slot.set_driver_override(name.empty() ? std::nullopt : std::optional(std::string(name)));
+  return static_cast<long>(text.size());
+}
+
+void AddOverride(Tree& tree, const PciFunction& function) {
+  const std::string path = function.path + "/driver_override";
+  DeviceSlot* slot = function.slot;
+  if (slot == nullptr) return tree.Line(path, "(null)");
+  tree.Writable(
+      path, [slot] { return slot->driver_override().value_or("(null)") + "\n"; },
+      [slot](std::string_view text) { return SetOverride(*slot, text); });
+}
+
+// drivers/pci/pci.c reset_method_store: names of methods that there are, "default", or nothing.
+Reply ChooseResets(DeviceSlot& slot, std::string_view text) {
+  const std::string_view wanted = FirstLine(text);
+  const std::string available = " " + slot.AvailableResets() + " ";
+  if (wanted == "default") {
+    slot.ChooseResets(std::nullopt);
+    return static_cast<long>(text.size());
+  }
+  for (std::string_view left = wanted; !left.empty();) {
+    const std::string_view method = left.substr(0, left.find(' '));
+    left.remove_prefix(std::min(left.size(), method.size() + 1));
+    if (!method.empty() && available.find(fmt::format(" {} ", method)) == available.npos)
+      return Fail(EINVAL, fmt::format("the function has no reset '{}'", method));
+  }
+  slot.ChooseResets(std::string(wanted));
+  return static_cast<long>(text.size());
+}
+
+// drivers/pci/pci-sysfs.c reset_store.
+Reply ResetBySysfs(DeviceSlot& slot, std::string_view text) {
+  if (ParseNumber(text) != u64{1}) return Fail(EINVAL, "only 1 resets");
+  if (slot.Resets().empty()) return Fail(ENOTTY, "all reset methods have been taken away");
+  slot.ResetFunction();
+  return static_cast<long>(text.size());
+}
+
+void AddResets(Tree& tree, const PciFunction& function) {
+  const std::string& path = function.path;
+  DeviceSlot* slot = function.slot;
+  if (slot == nullptr) return tree.Line(path + "/reset_method", AvailableResets(function));
+  tree.Writable(
+      path + "/reset_method",
+      [slot] {
+        const std::string methods = slot->Resets();
+        return methods.empty() ? "" : methods + "\n";
+      },
+      [slot](std::string_view text) { return ChooseResets(*slot, text); });
+  tree.Writable(path + "/reset", nullptr,
+                [slot](std::string_view text) { return ResetBySysfs(*slot, text); });
+}
+
 void AddSettings(Tree& tree, const PciFunction& function) {
   const std::string& path = function.path;
-  tree.Line(path + "/driver_override",
-            function.BoundToVfio() ? std::string(kVfioPci) : std::string("(null)"));
-  const bool host_driver = !function.driver.empty() && !function.BoundToVfio();
-  tree.Text(path + "/enable", [function, host_driver] {
+  AddOverride(tree, function);
+  tree.Text(path + "/enable", [function] {
+    const bool host_driver = !function.driver().empty() && !function.BoundToVfio();
     return std::string(host_driver || function.InUse() ? "1\n" : "0\n");
   });
   tree.Line(path + "/numa_node", "-1");
@@ -142,12 +189,19 @@ void AddSettings(Tree& tree, const PciFunction& function) {
   tree.Line(path + "/broken_parity_status", "0");
   tree.Line(path + "/dma_mask_bits", "32");
   tree.Line(path + "/consistent_dma_mask_bits", "32");
-  // It is there for a function that could be reset, though somebody has taken all methods away.
-  const bool taken_away = function.slot != nullptr && !function.slot->resets();
-  if (taken_away)
-    tree.Text(path + "/reset_method", [] { return std::string(); });
-  else if (std::string methods = ResetMethods(function); !methods.empty())
-    tree.Line(path + "/reset_method", std::move(methods));
+  if (!AvailableResets(function).empty()) AddResets(tree, function);
+}
+
+// Virtual functions come with the topology and stay (drivers/pci/iov.c sriov_numvfs_store).
+Reply SetVirtualFunctions(const DeviceSlot& slot, std::string_view text) {
+  const auto value = ParseNumber(text);
+  if (!value || *value > 0xffff) return Fail(EINVAL, "not a number of functions");
+  const u16 at = slot.config().FindExtendedCapability(PCI_EXT_CAP_ID_SRIOV);
+  const u32 most = slot.config().Get(at + PCI_SRIOV_TOTAL_VF, 2);
+  if (*value > most) return Fail(ERANGE, fmt::format("{} of at most {}", *value, most));
+  if (*value != slot.virtual_functions().size())
+    return Fail(EBUSY, "the topology says how many virtual functions there are");
+  return static_cast<long>(text.size());
 }
 
 void AddVirtualFunctions(Tree& tree, const PciFunction& function) {
@@ -166,7 +220,10 @@ void AddVirtualFunctions(Tree& tree, const PciFunction& function) {
     tree.Line(fmt::format("{}/sriov_{}", function.path, name), std::move(value));
   };
   add("totalvfs", std::to_string(slot.config().Get(at + PCI_SRIOV_TOTAL_VF, 2)));
-  add("numvfs", std::to_string(virtuals.size()));
+  tree.Writable(
+      function.path + "/sriov_numvfs",
+      [count = virtuals.size()] { return fmt::format("{}\n", count); },
+      [&slot](std::string_view text) { return SetVirtualFunctions(slot, text); });
   add("offset", std::to_string(slot.config().Get(at + PCI_SRIOV_VF_OFFSET, 2)));
   add("stride", std::to_string(slot.config().Get(at + PCI_SRIOV_VF_STRIDE, 2)));
   add("vf_device", fmt::format("{:x}", slot.config().Get(at + PCI_SRIOV_VF_DID, 2)));
@@ -176,7 +233,6 @@ void AddVirtualFunctions(Tree& tree, const PciFunction& function) {
 void AddLinks(Tree& tree, const PciFunction& function) {
   const std::string& path = function.path;
   tree.Link(path + "/subsystem", "bus/pci");
-  if (!function.driver.empty()) tree.Link(path + "/driver", DriverPath(function.driver));
   if (function.group == nullptr) return;
   tree.Link(path + "/iommu_group", GroupPath(*function.group));
   tree.Link(path + "/iommu", kIommuPath);

@@ -38,15 +38,15 @@ Layout LayOut(Machine& machine) {
   const std::map<Bdf, const IommuGroup*> groups = Groups(machine);
   Layout layout;
   std::map<std::string, std::string> buses;
-  const auto add = [&](Bdf bdf, std::string driver, DeviceSlot* slot, Bridge* bridge) {
+  const auto add = [&](Bdf bdf, DeviceSlot* slot, Bridge* bridge) {
     const auto group = groups.find(bdf);
-    layout.functions.push_back({bdf, FunctionPath(machine, bdf), std::move(driver), slot, bridge,
+    layout.functions.push_back({bdf, FunctionPath(machine, bdf), slot, bridge,
                                 group == groups.end() ? nullptr : group->second});
     buses.emplace(BusName(bdf.segment, bdf.bus), BusPath(machine, bdf.segment, bdf.bus));
   };
-  for (const auto& [bdf, slot] : machine.devices()) add(bdf, slot->driver(), slot.get(), nullptr);
+  for (const auto& [bdf, slot] : machine.devices()) add(bdf, slot.get(), nullptr);
   for (auto& [bdf, bridge] : machine.bridges()) {
-    add(bdf, "pcieport", nullptr, &bridge);
+    add(bdf, nullptr, &bridge);
     // A bridge has a bus behind it, even an empty one.
     buses.emplace(BusName(bdf.segment, bridge.secondary_bus), FunctionPath(machine, bdf));
   }

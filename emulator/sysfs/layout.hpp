@@ -13,14 +13,15 @@ inline constexpr std::string_view kIommuPath = "devices/virtual/iommu/dmar0";
 // A device or a bridge: exactly one of `slot` and `bridge` is set.
 struct PciFunction {
   Bdf bdf;
-  std::string path;    // below the bridges that lead to it: "devices/pci0000:00/0000:00:1c.0"
-  std::string driver;  // empty when none is bound
+  std::string path;  // below the bridges that lead to it: "devices/pci0000:00/0000:00:1c.0"
   DeviceSlot* slot;
   Bridge* bridge;
   const IommuGroup* group;  // null when the IOMMU does not know the function
 
   const ConfigSpace& config() const { return slot != nullptr ? slot->config() : bridge->config; }
-  bool BoundToVfio() const { return driver == kVfioPci; }
+  // Empty when none is bound.
+  std::string driver() const { return slot != nullptr ? slot->driver() : "pcieport"; }
+  bool BoundToVfio() const { return driver() == kVfioPci; }
   // A client can hold the device open only while its group's DMA leads somewhere.
   bool InUse() const { return BoundToVfio() && group != nullptr && group->ioas() != nullptr; }
 };

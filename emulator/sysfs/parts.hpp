@@ -20,13 +20,14 @@ std::string ResourceText(const PciFunction& function);
 void AddAccessFiles(Tree& tree, const PciFunction& function);
 // devices/**/pci_bus/SSSS:BB and class/pci_bus.
 void AddBuses(Tree& tree, const Layout& layout, const CpuSet& cpus);
-// bus/pci: all devices, and which driver has which.
-void AddPciBusType(Tree& tree, const Layout& layout);
+// bus/pci: all devices, and what brings them and drivers together.
+void AddPciBusType(Tree& tree, Machine& machine, const Layout& layout);
 // devices/virtual/iommu/dmar0, class/iommu and kernel/iommu_groups.
 void AddIommu(Tree& tree, const Machine& machine, const Layout& layout);
+// bus/pci/drivers, and what depends on which function each has, now and later: links, and
 // vfio-dev/vfioN in the devices that VFIO has, devices/virtual/vfio/N, and their classes.
-void AddVfio(Tree& tree, const Machine& machine, const Layout& layout);
+void AddDrivers(Tree& tree, Machine& machine, const Layout& layout);
 // module/vfio*.
-void AddModules(Tree& tree, const Machine& machine);
+void AddModules(Tree& tree, Machine& machine);
 
 }  // namespace vfiolab::sysfs

@@ -29,16 +29,17 @@ void AddBuses(Tree& tree, const Layout& layout, const CpuSet& cpus) {
   }
 }
 
-void AddPciBusType(Tree& tree, const Layout& layout) {
+void AddPciBusType(Tree& tree, Machine& machine, const Layout& layout) {
   tree.Line("bus/pci/drivers_autoprobe", "1");
+  tree.Writable("bus/pci/drivers_probe", nullptr, [&machine](std::string_view text) -> Reply {
+    const Result<> probed = machine.pci_bus().Probe(text);
+    if (!probed) return Failure{probed.error()};
+    return static_cast<long>(text.size());
+  });
   tree.MakeDirectory("bus/pci/devices");
   tree.MakeDirectory("bus/pci/slots");
-  for (const PciFunction& function : layout.functions) {
+  for (const PciFunction& function : layout.functions)
     tree.Link("bus/pci/devices/" + function.bdf.ToString(), function.path);
-    if (!function.driver.empty())
-      tree.Link(DriverPath(function.driver) + "/" + function.bdf.ToString(), function.path);
-  }
-  tree.Link(DriverPath(kVfioPci) + "/module", "module/vfio_pci");
 }
 
 }  // namespace vfiolab::sysfs

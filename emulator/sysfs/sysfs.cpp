@@ -13,9 +13,9 @@ void AddSysfs(Machine& machine, Directory& sys, unsigned cpus) {
     AddAccessFiles(tree, function);
   }
   AddBuses(tree, layout, near);
-  AddPciBusType(tree, layout);
+  AddPciBusType(tree, machine, layout);
   AddIommu(tree, machine, layout);
-  AddVfio(tree, machine, layout);
+  AddDrivers(tree, machine, layout);
   AddModules(tree, machine);
 }
 

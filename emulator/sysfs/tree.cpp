@@ -35,6 +35,14 @@ void Tree::Text(const std::string& path, std::function<std::string()> show) {
   root_.Add(path, std::make_shared<TextFile>(std::move(show)));
 }
 
+void Tree::Writable(const std::string& path, TextFile::Show show, TextFile::Store store) {
+  root_.Add(path, std::make_shared<TextFile>(std::move(show), std::move(store)));
+}
+
+void Tree::Remove(const std::string& path) {
+  root_.Make(Parent(path)).Remove(path.substr(path.rfind('/') + 1));
+}
+
 void Tree::Link(const std::string& path, std::string_view target) {
   root_.Add(path, std::make_shared<Symlink>(LinkText(path, target)));
 }

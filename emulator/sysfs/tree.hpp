@@ -23,12 +23,16 @@ class Tree {
   void Line(const std::string& path, std::string value);
   // A file whose whole text is made when it is read.
   void Text(const std::string& path, std::function<std::string()> show);
+  // A file that takes text; without `show` it cannot be read.
+  void Writable(const std::string& path, TextFile::Show show, TextFile::Store store);
   void Link(const std::string& path, std::string_view target);
   void File(const std::string& path, std::shared_ptr<FileNode> file) {
     root_.Add(path, std::move(file));
   }
   // A directory that may stay empty.
   void MakeDirectory(const std::string& path) { root_.Make(path); }
+  // With all that lies below.
+  void Remove(const std::string& path);
 
  private:
   Directory& root_;

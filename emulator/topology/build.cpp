@@ -136,7 +136,7 @@ Result<Success, ConfigError> Build(const TopologySpec& spec, std::span<const Mod
     for (const auto& [name, dump] : device.dumps) dumps.emplace(name, dump.bytes);
     machine.AddDevice(device.bdf, *model, Params(model->params, device.params, std::move(dumps)),
                       device.driver);
-    machine.device(device.bdf)->set_resets(device.reset);
+    if (!device.reset) machine.device(device.bdf)->ChooseResets("");
     if (device.rom) machine.device(device.bdf)->set_rom(device.rom->bytes);
   }
   for (const DeviceSpec& device : spec.devices)

@@ -7,9 +7,9 @@
 namespace vfiolab {
 namespace {
 
-// Names of device nodes are looked up each time, all else seldom changes; attributes of a device
-// node never do, and stat must not ask this thread for them.
-constexpr double kNameTimeout = 1.0;
+// Names are looked up each time: they come and go with drivers. Attributes of a device node never
+// change, and stat must not ask this thread for them; those of other files seldom do.
+constexpr double kNameTimeout = 0, kAttributeTimeout = 1.0;
 constexpr double kForever = 1e9;
 
 FuseServer& ServerOf(fuse_req_t req) { return *static_cast<FuseServer*>(fuse_req_userdata(req)); }
@@ -40,8 +40,8 @@ void FuseServer::Lookup(fuse_req_t req, u64 parent_number, const char* name) {
   const bool device = IsDeviceNode(*inode->node);
   fuse_entry_param entry{};
   entry.ino = inode->number;
-  entry.attr_timeout = device ? kForever : kNameTimeout;
-  entry.entry_timeout = device ? 0 : kNameTimeout;
+  entry.attr_timeout = device ? kForever : kAttributeTimeout;
+  entry.entry_timeout = kNameTimeout;
   Fill(*inode, entry.attr);
   fuse_reply_entry(req, &entry);
 }
@@ -54,7 +54,15 @@ void FuseServer::Getattr(fuse_req_t req, u64 number) {
   }
   struct stat attributes {};
   Fill(*inode, attributes);
-  fuse_reply_attr(req, &attributes, IsDeviceNode(*inode->node) ? kForever : kNameTimeout);
+  fuse_reply_attr(req, &attributes, IsDeviceNode(*inode->node) ? kForever : kAttributeTimeout);
+}
+
+// Truncating a file of sysfs, as a shell does that writes to it, changes nothing.
+void FuseServer::Setattr(fuse_req_t req, u64 number, int wanted) {
+  if (wanted & (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID))
+    fuse_reply_err(req, EPERM);
+  else
+    Getattr(req, number);
 }
 
 void FuseServer::Readlink(fuse_req_t req, u64 number) {
@@ -144,6 +152,7 @@ void FuseServer::Finish(const std::shared_ptr<Answer>& answer, Reply reply) {
     if (!completion.data.empty()) answer->data = std::move(completion.data);
     Send(*answer, completion);
   });
+  if (!pending->interruptible()) return;
   // libfuse calls this from the loop while the request lives, with the data as long as it does.
   waiting_[req] = [answer, pending] {
     pending->Cancel();
@@ -245,6 +254,9 @@ fuse_lowlevel_ops FuseOperations::Table() {
   };
   ops.getattr = [](fuse_req_t req, fuse_ino_t number, fuse_file_info*) {
     ServerOf(req).Getattr(req, number);
+  };
+  ops.setattr = [](fuse_req_t req, fuse_ino_t number, struct stat*, int wanted, fuse_file_info*) {
+    ServerOf(req).Setattr(req, number, wanted);
   };
   ops.readlink = [](fuse_req_t req, fuse_ino_t number) { ServerOf(req).Readlink(req, number); };
   ops.readdir = [](fuse_req_t req, fuse_ino_t number, std::size_t size, off_t offset,

@@ -76,6 +76,7 @@ class FuseServer final : public OpenFileFinder {
   // The operations, named as FUSE names them.
   void Lookup(fuse_req_t req, u64 parent, const char* name);
   void Getattr(fuse_req_t req, u64 number);
+  void Setattr(fuse_req_t req, u64 number, int wanted);
   void Readlink(fuse_req_t req, u64 number);
   void Readdir(fuse_req_t req, u64 number, std::size_t size, off_t offset);
   void Open(fuse_req_t req, u64 number, fuse_file_info* info);

@@ -12,7 +12,7 @@ using uapi::Ioctls;
 
 Result<> Container::Attach(Group& group) {
   if (type1_->has_invalid_addresses()) return Fail(EBUSY, "a mapping's vaddr is invalid");
-  if (!machine_.iommu().interrupt_isolation)
+  if (!machine_.iommu().interrupt_isolation && !machine_.parameters().allow_unsafe_interrupts)
     return Fail(EPERM, "the IOMMU does not isolate interrupts and allow_unsafe_interrupts is 0");
   group.iommu_group().Attach(type1_->ioas());
   return {};
@@ -51,7 +51,8 @@ Result<> Container::SetIommu(u64 type) {
   if (Extension(type) <= 0) return Fail(ENODEV, fmt::format("no IOMMU of type {}", type));
   if (type != VFIO_TYPE1_IOMMU && type != VFIO_TYPE1v2_IOMMU)
     return Fail(EINVAL, fmt::format("{} is an extension, not a type", type));
-  type1_ = std::make_shared<Type1>(machine_.iommu(), static_cast<unsigned>(type));
+  type1_ = std::make_shared<Type1>(machine_.iommu(), machine_.parameters().dma_entry_limit,
+                                   static_cast<unsigned>(type));
   for (const auto& [id, group] : groups_) {
     if (auto attached = Attach(*group); !attached) {
       for (const auto& [other, undo] : groups_) undo->iommu_group().Attach(nullptr);

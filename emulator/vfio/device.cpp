@@ -2,7 +2,6 @@
 
 #include <linux/pci_regs.h>
 
-#include "pci/function_reset.hpp"
 #include "pci/saved_state.hpp"
 
 namespace vfiolab::vfio {
@@ -20,7 +19,8 @@ void Device::Open() {
   if (slot_.physical_function() != nullptr) decode = 0;  // has no such bits
   config.SetBits(PCI_COMMAND, 2, PCI_COMMAND_MASTER, false);
   config.SetBits(PCI_COMMAND, 2, decode, true);
-  if (can_reset()) slot_.ResetFunction();
+  can_reset_ = !slot_.Resets().empty();
+  if (can_reset_) slot_.ResetFunction();
   saved_ = config;
   config.SetBits(PCI_COMMAND, 2, PCI_COMMAND_INTX_DISABLE, false);
   config_ = std::make_unique<VirtualConfig>(slot_, *this);
@@ -68,18 +68,21 @@ void Device::Close() {
   config_.reset();
   RestoreState(slot_.config(), *saved_);
   slot_.config().SetBits(PCI_STATUS, 2, PCI_STATUS_INTERRUPT, slot_.intx_asserted());
-  if (can_reset()) slot_.ResetFunction();
+  if (can_reset_) slot_.ResetFunction();
 }
 
-bool Device::can_reset() const {
-  if (!slot_.resets()) return false;
-  if (!FunctionResets(slot_.config()).empty()) return true;
-  const Bdf bdf = slot_.bdf();
-  if (slot_.machine().BridgeTo(bdf.segment, bdf.bus) == nullptr) return false;
-  unsigned on_bus = 0;
-  for (const auto& [other, slot] : slot_.machine().devices())
-    if (other.segment == bdf.segment && other.bus == bdf.bus) ++on_bus;
-  return on_bus == 1;
+void Device::GiveBack(std::function<void()> done) {
+  given_back_ = std::move(done);
+  if (opens_ > 0)
+    irqs_->RequestBack();
+  else
+    FinishGivingBack();
+}
+
+void Device::FinishGivingBack() {
+  if (opens_ > 0 || !given_back_) return;
+  const auto done = std::move(given_back_);
+  done();  // destroys this
 }
 
 bool Device::Decodes(u32 region) const {
@@ -97,6 +100,7 @@ DeviceFile::DeviceFile(Device& device, std::shared_ptr<GroupFile> group)
 DeviceFile::~DeviceFile() {
   device_.Close();
   --group_->open_devices;
+  device_.FinishGivingBack();
 }
 
 std::string DeviceFile::Name() const {
@@ -146,6 +150,7 @@ Reply DeviceFile::GetInfo(const IoctlCall& call) {
 
 Reply DeviceFile::Reset(const IoctlCall&) {
   if (!device_.can_reset()) return Fail(EINVAL, "the function has no reset of its own");
+  if (device_.wanted_back()) return Fail(EAGAIN, "the kernel is taking the device back");
   device_.Reset();
   return 0;
 }

@@ -18,8 +18,15 @@ class Device final : public ConfigEvents {
 
   DeviceSlot& slot() { return slot_; }
 
-  // SR-IOV: that of the physical function, when vfio-pci has it, too.
-  void set_physical_function(Device& physical) { physical_ = &physical; }
+  // The kernel wants the device back: whoever has it is told, and nobody can open it any more.
+  // `done` runs, and this may be destroyed, when the last file is closed, perhaps at once.
+  void GiveBack(std::function<void()> done);
+  bool wanted_back() const { return given_back_ != nullptr; }
+  // For the last file, when it has let go of all else.
+  void FinishGivingBack();
+
+  // SR-IOV: that of the physical function, or null when vfio-pci does not have it, too.
+  void set_physical_function(Device* physical) { physical_ = physical; }
   // Whoever opens a virtual function shows that he knows the token of the physical one; whoever
   // opens the physical one sets it, or knows it if a virtual one is open. EACCES: he does not.
   // EINVAL: a token where there is none (vfio_pci_core.c vfio_pci_core_match_token_uuid).
@@ -34,9 +41,8 @@ class Device final : public ConfigEvents {
   VirtualConfig& config() { return *config_; }
   Irqs& irqs() { return *irqs_; }
 
-  // Whether the function can be reset on its own: by a reset of its own, or because it is alone
-  // behind a bridge.
-  bool can_reset() const;
+  // Whether the function could be reset on its own when it was opened.
+  bool can_reset() const { return can_reset_; }
   // The device starts anew; eventfds and config space stay.
   void Reset() { slot_.ResetFunction(); }
   // Whether a region answers: memory does while the client's COMMAND says so.
@@ -74,6 +80,8 @@ class Device final : public ConfigEvents {
   std::optional<Uuid> token_;  // of a physical function; until it is set nobody knows it
   unsigned open_virtual_functions_ = 0;
   unsigned opens_ = 0;
+  bool can_reset_ = false;
+  std::function<void()> given_back_;
   bool low_power_ = false;
   std::optional<Eventfd> wakeup_;
   std::optional<ConfigSpace> saved_;  // as it was before the first open

@@ -1,5 +1,7 @@
 #include "vfio/group.hpp"
 
+#include <algorithm>
+
 #include "vfio/device.hpp"
 
 namespace vfiolab::vfio {
@@ -78,7 +80,18 @@ Result<std::optional<Uuid>> ReadOptions(std::string_view options) {
 Result<std::shared_ptr<OpenFile>> Group::Open() {
   if (open_) return Fail(EBUSY, fmt::format("group {} is already open", iommu_group_.id()));
   open_ = true;
-  return std::shared_ptr<OpenFile>(std::make_shared<GroupFile>(*this));
+  return std::shared_ptr<OpenFile>(std::make_shared<GroupFile>(shared_from_this()));
+}
+
+void Group::Add(Device& device) {
+  const auto at = std::ranges::upper_bound(devices_, device.slot().bdf(), {},
+                                           [](Device* other) { return other->slot().bdf(); });
+  devices_.insert(at, &device);
+}
+
+void Group::Retire() {
+  LeaveContainer();
+  retired_ = true;
 }
 
 Result<> Group::SetContainer(std::shared_ptr<Container> container) {
@@ -86,6 +99,7 @@ Result<> Group::SetContainer(std::shared_ptr<Container> container) {
     return Fail(EPERM, fmt::format("a host driver owns a device of group {}", iommu_group_.id()));
   TRY(container->Add(*this));
   container_ = std::move(container);
+  iommu_group_.set_owned_by_user(true);
   return {};
 }
 
@@ -93,6 +107,7 @@ void Group::LeaveContainer() {
   if (!container_) return;
   container_->Remove(*this);
   container_.reset();
+  iommu_group_.set_owned_by_user(false);
 }
 
 GroupFile::~GroupFile() {
@@ -126,6 +141,7 @@ Reply GroupFile::Ioctl(CallContext& caller, u32 command, u64 argument) {
 Reply GroupFile::GetStatus(const IoctlCall& call) {
   vfio_group_status status{};
   TRY(CopyIn(call, status));
+  if (group_.retired()) return Fail(ENODEV, "the group has no device any more");
   status.flags = (group_.viable() ? VFIO_GROUP_FLAGS_VIABLE : 0u) |
                  (group_.container() != nullptr ? VFIO_GROUP_FLAGS_CONTAINER_SET : 0u);
   TRY(CopyOut(call, status));
@@ -136,6 +152,7 @@ Reply GroupFile::SetContainer(const IoctlCall& call) {
   const int fd = TRY(call.caller.memory().Load<int>(call.pointer()));
   if (fd < 0) return Fail(EBADF, fmt::format("descriptor {}", fd));
   const auto file = TRY(call.caller.ImportOpenFile(fd));
+  if (group_.retired()) return Fail(ENODEV, "the group has no device any more");
   if (group_.container() != nullptr) return Fail(EINVAL, "the group is already in a container");
   const auto container = std::dynamic_pointer_cast<ContainerFile>(file);
   if (!container) return Fail(EBADFD, fmt::format("descriptor {} is no container", fd));
@@ -157,6 +174,7 @@ Result<Device*> GroupFile::FindDevice(const std::string& name) const {
     if (name.size() > bdf.size() && name[bdf.size()] != ' ') continue;
     const auto token = TRY(ReadOptions(std::string_view(name).substr(bdf.size())));
     TRY(device->CheckToken(token));
+    if (device->wanted_back()) break;
     return device;
   }
   return Fail(ENODEV, fmt::format("group {} has no device '{}'", group_.iommu_group().id(), name));

@@ -9,14 +9,19 @@ namespace vfiolab::vfio {
 class Device;
 class GroupFile;
 
-// What the kernel keeps of a group whether or not it is open.
-class Group {
+// What the kernel keeps of a group whether or not it is open, as long as vfio-pci has one of its
+// devices.
+class Group : public std::enable_shared_from_this<Group> {
  public:
-  Group(IommuGroup& iommu_group, std::vector<Device*> devices)
-      : iommu_group_(iommu_group), devices_(std::move(devices)) {}
+  explicit Group(IommuGroup& iommu_group) : iommu_group_(iommu_group) {}
 
   IommuGroup& iommu_group() { return iommu_group_; }
   const std::vector<Device*>& devices() const { return devices_; }
+  void Add(Device& device);
+  void Remove(Device& device) { std::erase(devices_, &device); }
+  // The last device has gone: files that are open are of no use any more, even when it comes back.
+  void Retire();
+  bool retired() const { return retired_; }
   Container* container() { return container_.get(); }
 
   // EBUSY: already open. One open file description of a group exists at a time; open devices keep
@@ -32,13 +37,14 @@ class Group {
   friend class GroupFile;
   IommuGroup& iommu_group_;
   std::vector<Device*> devices_;  // bound to vfio-pci, in Bdf order
+  bool retired_ = false;
   std::shared_ptr<Container> container_;
   bool open_ = false;
 };
 
 class GroupFile final : public OpenFile, public std::enable_shared_from_this<GroupFile> {
  public:
-  explicit GroupFile(Group& group) : group_(group) {}
+  explicit GroupFile(std::shared_ptr<Group> group) : kept_(std::move(group)), group_(*kept_) {}
   ~GroupFile() override;
 
   Group& group() { return group_; }
@@ -58,6 +64,7 @@ class GroupFile final : public OpenFile, public std::enable_shared_from_this<Gro
   Result<Device*> FindDevice(const std::string& name) const;
 
   struct Table;
+  std::shared_ptr<Group> kept_;
   Group& group_;
 };
 

@@ -66,6 +66,7 @@ Reply DeviceFile::HotReset(const IoctlCall& call) {
         std::ranges::count(owned, &slot->group()) == 0)
       return Fail(EINVAL, slot->bdf().ToString() + " is not the caller's to reset");
   }
+  if (device_.wanted_back()) return Fail(EAGAIN, "the kernel is taking the device back");
   for (DeviceSlot* slot : affected) slot->ResetFunction();
   return 0;
 }

@@ -27,6 +27,10 @@ class Irqs final : public InterruptSink {
   // Checks in the kernel's order, then acts; see the spec of VFIO_DEVICE_SET_IRQS.
   Reply Set(const uapi::IoctlCall& call);
 
+  // Signals REQ: the kernel wants the device back.
+  void RequestBack() {
+    if (request_) Signal(*request_, "request");
+  }
   // The client changed COMMAND.INTX_DISABLE.
   void OnIntxDisableChanged(bool disabled);
   // The most vectors MSI was enabled with, as a power of two's exponent; nothing when it is off.

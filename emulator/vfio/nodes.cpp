@@ -2,32 +2,80 @@
 
 namespace vfiolab::vfio {
 
-Vfio::Vfio(Machine& machine) : machine_(machine) {
-  std::map<const DeviceSlot*, Device*> by_slot;
-  for (auto& [id, iommu_group] : machine.groups()) {
-    std::vector<Device*> bound;
-    for (DeviceSlot* slot : iommu_group.devices()) {
-      if (slot->driver() != "vfio-pci") continue;
-      bound.push_back(devices_.emplace_back(std::make_unique<Device>(*slot)).get());
-      by_slot.emplace(slot, bound.back());
-    }
-    if (!bound.empty()) groups_.push_back(std::make_unique<Group>(iommu_group, std::move(bound)));
+// It has no ids of its own: driver_override and new_id give it functions.
+class Vfio::PciDriver final : public Driver {
+ public:
+  explicit PciDriver(Vfio& vfio) : vfio_(vfio) {}
+  bool manages_dma() const override { return true; }
+  bool Matches(const DeviceSlot&) const override { return false; }
+  void Probe(DeviceSlot& slot) override { vfio_.Add(slot); }
+  void Remove(DeviceSlot& slot, std::function<void()> done) override {
+    vfio_.Remove(slot, std::move(done));
   }
-  for (const auto& [slot, device] : by_slot)
-    if (const auto physical = by_slot.find(slot->physical_function()); physical != by_slot.end())
-      device->set_physical_function(*physical->second);
+
+ private:
+  Vfio& vfio_;
+};
+
+Vfio::Vfio(Machine& machine) : machine_(machine) {
+  machine.pci_bus().Register("vfio-pci", std::make_unique<PciDriver>(*this));
+  machine.pci_bus().ProbeAll();
+}
+
+Vfio::~Vfio() = default;
+
+void Vfio::Add(DeviceSlot& slot) {
+  const auto added = devices_.emplace(&slot, std::make_unique<Device>(slot)).first;
+  Device& device = *added->second;
+  if (const auto physical = devices_.find(slot.physical_function()); physical != devices_.end())
+    device.set_physical_function(physical->second.get());
+  for (const DeviceSlot* virtual_slot : slot.virtual_functions())
+    if (const auto found = devices_.find(virtual_slot); found != devices_.end())
+      found->second->set_physical_function(&device);
+  auto& group = groups_[slot.group().id()];
+  if (group == nullptr) {
+    group = std::make_shared<Group>(slot.group());
+    AddNode(group);
+  }
+  group->Add(device);
+}
+
+void Vfio::Remove(DeviceSlot& slot, std::function<void()> done) {
+  devices_.at(&slot)->GiveBack([this, &slot, done = std::move(done)] {
+    Forget(slot);
+    done();
+  });
+}
+
+void Vfio::Forget(DeviceSlot& slot) {
+  const auto group = groups_.find(slot.group().id());
+  Device* device = devices_.at(&slot).get();
+  group->second->Remove(*device);
+  if (group->second->devices().empty()) {
+    group->second->Retire();
+    groups_.erase(group);
+    if (nodes_ != nullptr) nodes_->Remove(std::to_string(slot.group().id()));
+  }
+  for (const DeviceSlot* virtual_slot : slot.virtual_functions())
+    if (const auto found = devices_.find(virtual_slot); found != devices_.end())
+      found->second->set_physical_function(nullptr);
+  devices_.erase(&slot);
+}
+
+void Vfio::AddNode(const std::shared_ptr<Group>& group) {
+  if (nodes_ == nullptr) return;
+  nodes_->Add(std::to_string(group->iommu_group().id()),
+              std::make_shared<DeviceNode>(0600, [group](CallContext&) { return group->Open(); }));
 }
 
 void Vfio::AddNodes(Directory& dev_vfio) {
+  nodes_ = &dev_vfio;
   dev_vfio.Add(
       "vfio",
       std::make_shared<DeviceNode>(0666, [this](CallContext&) -> Result<std::shared_ptr<OpenFile>> {
         return std::shared_ptr<OpenFile>(std::make_shared<ContainerFile>(machine_));
       }));
-  for (auto& group : groups_)
-    dev_vfio.Add(std::to_string(group->iommu_group().id()),
-                 std::make_shared<DeviceNode>(
-                     0600, [&group = *group](CallContext&) { return group.Open(); }));
+  for (const auto& [id, group] : groups_) AddNode(group);
 }
 
 }  // namespace vfiolab::vfio

@@ -54,11 +54,8 @@ uapi::CapabilityChain InfoChain(const Iommu& iommu, u64 available,
 
 }  // namespace
 
-Type1::Type1(const Iommu& iommu, unsigned version)
-    : iommu_(iommu),
-      version_(version),
-      allowed_(iommu.AllowedRanges()),
-      available_(iommu.mapping_limit) {}
+Type1::Type1(const Iommu& iommu, u32 limit, unsigned version)
+    : iommu_(iommu), version_(version), allowed_(iommu.AllowedRanges()), available_(limit) {}
 
 Type1::~Type1() {
   for (auto it = ioas_->mappings().begin(); it != ioas_->mappings().end();) it = Remove(it);
@@ -112,8 +109,7 @@ Reply Type1::MapNew(CallContext& caller, const vfio_iommu_type1_dma_map& map, Io
   if (const auto it = ioas_->FirstOverlap(range); it != ioas_->mappings().end())
     return Fail(EEXIST, fmt::format("iova {:#x}-{:#x} is already mapped", it->second.iova.first,
                                     it->second.iova.last));
-  if (available_ == 0)
-    return Fail(ENOSPC, fmt::format("all {} mappings are in use", iommu_.mapping_limit));
+  if (available_ == 0) return Fail(ENOSPC, "all mappings are in use");
   const auto fits = [&](const IovaRange& allowed) { return allowed.Contains(range); };
   if (std::ranges::none_of(allowed_, fits))
     return Fail(EINVAL, fmt::format("iova {:#x}-{:#x} lies outside what the IOMMU translates",

@@ -13,8 +13,9 @@ namespace vfiolab::vfio {
 
 class Type1 {
  public:
-  // `version` is VFIO_TYPE1_IOMMU or VFIO_TYPE1v2_IOMMU: v2 refuses to cut a mapping in two.
-  Type1(const Iommu& iommu, unsigned version);
+  // `limit` is how many mappings it may hold. `version` is VFIO_TYPE1_IOMMU or VFIO_TYPE1v2_IOMMU:
+  // v2 refuses to cut a mapping in two.
+  Type1(const Iommu& iommu, u32 limit, unsigned version);
   ~Type1();
   Type1(const Type1&) = delete;
   Type1& operator=(const Type1&) = delete;

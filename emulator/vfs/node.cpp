@@ -11,7 +11,8 @@ namespace {
 
 class OpenText final : public OpenFile {
  public:
-  explicit OpenText(std::function<std::string()> show) : show_(std::move(show)) {}
+  OpenText(TextFile::Show show, TextFile::Store store)
+      : show_(std::move(show)), store_(std::move(store)) {}
   std::string Name() const override { return "[text]"; }
 
   Reply Read(CallContext&, std::span<std::byte> to, u64 offset) override {
@@ -22,8 +23,15 @@ class OpenText final : public OpenFile {
     return static_cast<long>(count);
   }
 
+  Reply Write(CallContext&, std::span<const std::byte> from, u64) override {
+    if (from.empty()) return 0;
+    from = from.first(std::min<std::size_t>(from.size(), kPageSize));
+    return store_({reinterpret_cast<const char*>(from.data()), from.size()});
+  }
+
  private:
-  std::function<std::string()> show_;
+  TextFile::Show show_;
+  TextFile::Store store_;
   std::string text_;
 };
 
@@ -64,7 +72,9 @@ Reply TextFile::Open(CallContext&, int flags) {
   // As kernfs answers, to root too.
   if ((flags & O_ACCMODE) != O_RDONLY && (permissions_ & 0222) == 0)
     return Fail(EACCES, "the file is read-only");
-  return Completion{0L, std::make_shared<OpenText>(show_), {}};
+  if ((flags & O_ACCMODE) != O_WRONLY && (permissions_ & 0444) == 0)
+    return Fail(EACCES, "the file is write-only");
+  return Completion{0L, std::make_shared<OpenText>(show_, store_), {}};
 }
 
 Reply DeviceNode::Open(CallContext& caller, int) {

@@ -55,17 +55,26 @@ class FileNode : public Node {
   virtual Reply Open(CallContext&, int flags) = 0;
 };
 
-// An attribute as sysfs shows it: text made anew when a reader starts at offset 0.
+// An attribute as sysfs shows it: text made anew when a reader starts at offset 0, and taken with
+// each write that is not empty, wherever the writer is in the file (fs/sysfs/file.c).
 class TextFile final : public FileNode {
  public:
-  explicit TextFile(std::function<std::string()> show, mode_t permissions = 0444)
+  using Show = std::function<std::string()>;
+  // What the write returns: the number of bytes taken.
+  using Store = std::function<Reply(std::string_view)>;
+
+  explicit TextFile(Show show, mode_t permissions = 0444)
       : show_(std::move(show)), permissions_(permissions) {}
+  // One that can be written: `show` null makes it a file that only can be written.
+  TextFile(Show show, Store store)
+      : show_(std::move(show)), store_(std::move(store)), permissions_(show_ ? 0644 : 0200) {}
   mode_t mode() const override { return S_IFREG | permissions_; }
   u64 size() const override { return kPageSize; }  // as sysfs says of every attribute
   Reply Open(CallContext&, int flags) override;
 
  private:
-  std::function<std::string()> show_;
+  Show show_;
+  Store store_;
   mode_t permissions_;
 };
 

@@ -52,6 +52,8 @@ class PendingCall {
   virtual void OnDone(std::function<void(Completion)> done) = 0;
   // The caller was interrupted: `done` is not called any more, the caller gets EINTR.
   virtual void Cancel() = 0;
+  // Whether a signal ends it.
+  virtual bool interruptible() const { return true; }
 };
 
 class [[nodiscard]] Reply {

@@ -98,12 +98,13 @@ TEST_CASE_METHOD(Sysfs, "Every link leads to something inside the tree") {
   CHECK(links > 60);
 }
 
-TEST_CASE_METHOD(Sysfs, "Every attribute can be read and nothing is shown as writable in vain") {
+TEST_CASE_METHOD(Sysfs, "Every attribute can be read, or is there to be written alone") {
   for (const std::string& path : test::AllPaths(sys)) {
     const auto text = std::dynamic_pointer_cast<TextFile>(test::Resolve(sys, path, false).node);
     if (text == nullptr) continue;
     INFO(path);
-    CHECK(text->mode() == (S_IFREG | 0444));
+    if (text->mode() == (S_IFREG | 0200)) continue;
+    CHECK((text->mode() == (S_IFREG | 0444) || text->mode() == (S_IFREG | 0644)));
     const std::string shown = TextAt(sys, path);
     CHECK((shown.empty() || shown.back() == '\n'));
     CHECK(shown.find("\n\n") == std::string::npos);
@@ -213,7 +214,8 @@ TEST_CASE_METHOD(Sysfs, "A function without a driver has no driver link and no o
 
 TEST_CASE_METHOD(Sysfs, "Drivers list their functions, and only those of VFIO have a module") {
   CHECK(NamesAt(sys, "bus/pci/drivers") == Names{"nvme", "pcieport", "vfio-pci"});
-  CHECK(NamesAt(sys, "bus/pci/drivers/nvme") == Names{"0000:01:00.1"});
+  CHECK(NamesAt(sys, "bus/pci/drivers/nvme") ==
+        Names{"0000:01:00.1", "bind", "new_id", "remove_id", "unbind"});
   CHECK(NamesAt(sys, "bus/pci/drivers/vfio-pci") ==
         Names{"0000:00:0b.0", "0000:01:00.0", "0000:02:00.0", "module"});
   CHECK(LinkAt(sys, "bus/pci/drivers/vfio-pci/module") == "../../../../module/vfio_pci");
@@ -235,8 +237,8 @@ TEST_CASE_METHOD(Sysfs, "Devices of VFIO are numbered in the order of their addr
 TEST_CASE_METHOD(Sysfs, "Only groups with a device of VFIO are in its class") {
   CHECK(NamesAt(sys, "class/vfio") == Names{"1", "6", "7"});
   CHECK(LinkAt(sys, "class/vfio/6") == "../../devices/virtual/vfio/6");
-  CHECK(TextAt(sys, "class/vfio/6/dev") == "385:1\n");
-  CHECK(TextAt(sys, "class/vfio/6/uevent") == "MAJOR=385\nMINOR=1\nDEVNAME=vfio/6\n");
+  CHECK(TextAt(sys, "class/vfio/6/dev") == "385:0\n");
+  CHECK(TextAt(sys, "class/vfio/6/uevent") == "MAJOR=385\nMINOR=0\nDEVNAME=vfio/6\n");
 }
 
 TEST_CASE_METHOD(Sysfs, "IOMMU groups list their members, bridges too") {

@@ -1,0 +1,91 @@
+// Drivers and the functions they are bound to (drivers/base/bus.c, dd.c, drivers/pci/pci-driver.c).
+#pragma once
+#include <compare>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.hpp"
+#include "pci/bdf.hpp"
+
+namespace vfiolab {
+
+class DeviceSlot;
+class Machine;
+
+struct PciId {
+  u32 vendor, device;
+  auto operator<=>(const PciId&) const = default;
+};
+
+class Driver {
+ public:
+  virtual ~Driver() = default;
+  // Whether user space may own the DMA of a group while the driver has one of its functions.
+  virtual bool manages_dma() const = 0;
+  // By the ids that the driver was built with.
+  virtual bool Matches(const DeviceSlot& slot) const = 0;
+  virtual void Probe(DeviceSlot& slot) = 0;
+  // Lets the function go. `done` runs when nobody uses it any more, perhaps at once.
+  virtual void Remove(DeviceSlot& slot, std::function<void()> done) = 0;
+};
+
+// Hears of functions that have got a driver or lost it.
+class DriverListener {
+ public:
+  virtual ~DriverListener() = default;
+  virtual void OnBound(DeviceSlot& slot) = 0;
+  virtual void OnUnbound(DeviceSlot& slot, const std::string& driver) = 0;
+};
+
+// Functions are named as sysfs does it, perhaps with a newline behind.
+class PciBusType {
+ public:
+  explicit PciBusType(Machine& machine) : machine_(machine) {}
+
+  void Register(const std::string& name, std::unique_ptr<Driver> driver);
+  // A driver of the host, of which only that it has `slot` is known, and that it may have it again.
+  void RegisterHostDriver(const std::string& name, const DeviceSlot& slot);
+  bool IsRegistered(const std::string& name) const { return drivers_.contains(name); }
+  // Gives each function the driver that the topology says it has.
+  void ProbeAll();
+  // Whether user space may own the DMA of a group with this driver in it; true without a driver.
+  bool ManagesDma(const std::string& driver) const;
+  void AddListener(std::unique_ptr<DriverListener> listener) {
+    listeners_.push_back(std::move(listener));
+  }
+
+  // ENODEV: no such function, or the driver does not match it. EBUSY: it has a driver, or user
+  // space owns its group's DMA and the driver cannot bear that.
+  Result<> Bind(const std::string& driver, std::string_view function);
+  // ENODEV: the driver does not have it. `done` runs when it is free, perhaps at once.
+  Result<> Unbind(const std::string& driver, std::string_view function, std::function<void()> done);
+  // Binds a function that has no driver to the first that matches. ENODEV: no such function.
+  // EINVAL: the driver could not take it.
+  Result<> Probe(std::string_view function);
+  // "VENDOR DEVICE ..." in hexadecimal. EINVAL: not so. EEXIST: the driver knows the id. Binds what
+  // matches.
+  Result<> NewId(const std::string& driver, std::string_view text);
+  // ENODEV: no such id was given.
+  Result<> RemoveId(const std::string& driver, std::string_view text);
+
+ private:
+  struct Entry {
+    std::unique_ptr<Driver> driver;
+    std::set<PciId> ids;  // given by new_id
+  };
+  DeviceSlot* Find(std::string_view name) const;
+  bool Matches(const std::string& name, const Entry& entry, const DeviceSlot& slot) const;
+  Result<> Attach(const std::string& name, Entry& entry, DeviceSlot& slot);
+
+  Machine& machine_;
+  std::map<std::string, Entry> drivers_;
+  std::vector<std::unique_ptr<DriverListener>> listeners_;
+  std::map<const DeviceSlot*, std::vector<std::function<void()>>> leaving_;  // who waits for each
+};
+
+}  // namespace vfiolab

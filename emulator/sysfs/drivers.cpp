@@ -1,0 +1,174 @@
+// bus/pci/drivers, and what in /sys depends on which driver has which function.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "sysfs/parts.hpp"
+
+namespace vfiolab::sysfs {
+namespace {
+
+// From the kernel's second range of dynamic majors, which hosts hardly ever reach: nobody who looks
+// these numbers up in /dev/char shall find a device of the host.
+constexpr unsigned kGroupMajor = 385;
+
+// Numbers that are given out and come back (lib/idr.c): the lowest that is free.
+class Ida {
+ public:
+  unsigned Take() {
+    unsigned number = 0;
+    while (taken_.contains(number)) ++number;
+    taken_.insert(number);
+    return number;
+  }
+  void Release(unsigned number) { taken_.erase(number); }
+
+ private:
+  std::set<unsigned> taken_;
+};
+
+// A write to `unbind` that waits until nobody uses the function. Signals do not end it, as in the
+// kernel.
+class WaitForRemoval final : public PendingCall {
+ public:
+  explicit WaitForRemoval(long value) : value_(value) {}
+  void OnDone(std::function<void(Completion)> done) override { done_ = std::move(done); }
+  void Cancel() override { done_ = nullptr; }
+  bool interruptible() const override { return false; }
+
+  bool finished() const { return finished_; }
+  void Finish() {
+    finished_ = true;
+    if (done_) done_(Completion{value_, nullptr, {}});
+  }
+
+ private:
+  long value_;
+  bool finished_ = false;
+  std::function<void(Completion)> done_;
+};
+
+class Drivers final : public DriverListener {
+ public:
+  Drivers(Tree tree, Machine& machine, Layout layout)
+      : tree_(tree), machine_(machine), layout_(std::move(layout)) {
+    tree_.MakeDirectory("class/vfio");
+    tree_.MakeDirectory("class/vfio-dev");
+    AddDriver(std::string(kVfioPci));
+    tree_.Link(DriverPath(kVfioPci) + "/module", "module/vfio_pci");
+    for (const PciFunction& function : layout_.functions)
+      if (!function.driver().empty()) Add(function);
+  }
+
+  void OnBound(DeviceSlot& slot) override { Add(FunctionOf(slot)); }
+
+  void OnUnbound(DeviceSlot& slot, const std::string& driver) override {
+    const PciFunction& function = FunctionOf(slot);
+    tree_.Remove(function.path + "/driver");
+    tree_.Remove(DriverPath(driver) + "/" + function.bdf.ToString());
+    if (driver == kVfioPci) RemoveVfio(function);
+  }
+
+ private:
+  const PciFunction& FunctionOf(const DeviceSlot& slot) const {
+    return *std::ranges::find(layout_.functions, slot.bdf(), &PciFunction::bdf);
+  }
+
+  void Add(const PciFunction& function) {
+    const std::string driver = function.driver();
+    AddDriver(driver);
+    tree_.Link(function.path + "/driver", DriverPath(driver));
+    tree_.Link(DriverPath(driver) + "/" + function.bdf.ToString(), function.path);
+    if (function.BoundToVfio()) AddVfio(function);
+  }
+
+  void AddDriver(const std::string& name) {
+    if (!known_.insert(name).second) return;
+    PciBusType& bus = machine_.pci_bus();
+    const std::string path = DriverPath(name) + "/";
+    tree_.MakeDirectory(DriverPath(name));
+    if (!bus.IsRegistered(name)) return;
+    const auto add = [&](const char* file, auto act) {
+      tree_.Writable(path + file, nullptr, [&bus, name, act](std::string_view text) -> Reply {
+        const Result<> done = (bus.*act)(name, text);
+        if (!done) return Failure{done.error()};
+        return static_cast<long>(text.size());
+      });
+    };
+    add("bind", &PciBusType::Bind);
+    add("new_id", &PciBusType::NewId);
+    add("remove_id", &PciBusType::RemoveId);
+    tree_.Writable(path + "unbind", nullptr, [&bus, name](std::string_view text) -> Reply {
+      auto wait = std::make_shared<WaitForRemoval>(static_cast<long>(text.size()));
+      const Result<> begun = bus.Unbind(name, text, [wait] { wait->Finish(); });
+      if (!begun) return Failure{begun.error()};
+      if (wait->finished()) return static_cast<long>(text.size());
+      return std::shared_ptr<PendingCall>(std::move(wait));
+    });
+  }
+
+  // Makes `path` a device of class `class_name`.
+  void AddClassDevice(const std::string& path, std::string_view class_name) {
+    const std::string class_path = fmt::format("class/{}", class_name);
+    tree_.Link(path + "/subsystem", class_path);
+    tree_.Link(class_path + path.substr(path.rfind('/')), path);
+  }
+
+  void RemoveClassDevice(const std::string& path, std::string_view class_name) {
+    tree_.Remove(fmt::format("class/{}{}", class_name, path.substr(path.rfind('/'))));
+    tree_.Remove(path);
+  }
+
+  static std::string VfioGroupPath(unsigned id) {
+    return fmt::format("devices/virtual/vfio/{}", id);
+  }
+
+  void AddVfio(const PciFunction& function) {
+    if (function.group != nullptr && members_[function.group->id()]++ == 0)
+      AddGroup(function.group->id());
+    const unsigned number = numbers_[function.bdf] = devices_.Take();
+    const std::string path = fmt::format("{}/vfio-dev/vfio{}", function.path, number);
+    // As on a kernel without device nodes for VFIO devices: no `dev`, and nothing to say.
+    tree_.Text(path + "/uevent", [] { return std::string(); });
+    AddClassDevice(path, "vfio-dev");
+    tree_.Link(path + "/device", function.path);
+  }
+
+  void RemoveVfio(const PciFunction& function) {
+    const unsigned number = numbers_.at(function.bdf);
+    RemoveClassDevice(fmt::format("{}/vfio-dev/vfio{}", function.path, number), "vfio-dev");
+    tree_.Remove(function.path + "/vfio-dev");
+    devices_.Release(number);
+    numbers_.erase(function.bdf);
+    if (function.group == nullptr || --members_[function.group->id()] > 0) return;
+    RemoveClassDevice(VfioGroupPath(function.group->id()), "vfio");
+    minors_.Release(group_minors_.at(function.group->id()));
+  }
+
+  void AddGroup(unsigned id) {
+    const std::string path = VfioGroupPath(id);
+    const unsigned minor = group_minors_[id] = minors_.Take();
+    tree_.Line(path + "/dev", fmt::format("{}:{}", kGroupMajor, minor));
+    tree_.Line(path + "/uevent",
+               fmt::format("MAJOR={}\nMINOR={}\nDEVNAME=vfio/{}", kGroupMajor, minor, id));
+    AddClassDevice(path, "vfio");
+  }
+
+  Tree tree_;
+  Machine& machine_;
+  Layout layout_;
+  std::set<std::string> known_;
+  std::map<unsigned, unsigned> members_;  // how many VFIO has of each group
+  std::map<unsigned, unsigned> group_minors_;
+  std::map<Bdf, unsigned> numbers_;
+  Ida minors_, devices_;
+};
+
+}  // namespace
+
+void AddDrivers(Tree& tree, Machine& machine, const Layout& layout) {
+  machine.pci_bus().AddListener(std::make_unique<Drivers>(tree, machine, layout));
+}
+
+}  // namespace vfiolab::sysfs

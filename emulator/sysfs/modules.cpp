@@ -1,0 +1,76 @@
+// The modules that VFIO consists of.
+#include <fmt/format.h>
+
+#include <limits>
+#include <optional>
+
+#include "sysfs/number.hpp"
+#include "sysfs/parts.hpp"
+
+namespace vfiolab::sysfs {
+namespace {
+
+// `users` is how many other modules need this one.
+void AddModule(Tree& tree, const std::string& path, unsigned users) {
+  tree.Line(path + "/initstate", "live");
+  tree.Line(path + "/refcnt", std::to_string(users));
+  tree.Line(path + "/taint", "");
+}
+
+// lib/kstrtox.c kstrtobool: by the first letters.
+std::optional<bool> ParseFlag(std::string_view text) {
+  if (text.empty()) return std::nullopt;
+  if (std::string_view("yYtT1").find(text[0]) != text.npos) return true;
+  if (std::string_view("nNfF0").find(text[0]) != text.npos) return false;
+  if ((text[0] | 0x20) != 'o' || text.size() < 2) return std::nullopt;
+  if ((text[1] | 0x20) == 'n') return true;
+  return (text[1] | 0x20) == 'f' ? std::optional(false) : std::nullopt;
+}
+
+void AddFlag(Tree& tree, const std::string& path, bool& flag) {
+  tree.Writable(
+      path, [&flag] { return std::string(flag ? "Y\n" : "N\n"); },
+      [&flag](std::string_view text) -> Reply {
+        const auto value = ParseFlag(text);
+        if (!value) return Fail(EINVAL, "neither yes nor no");
+        flag = *value;
+        return static_cast<long>(text.size());
+      });
+}
+
+void AddNumber(Tree& tree, const std::string& path, u32& number) {
+  tree.Writable(
+      path, [&number] { return fmt::format("{}\n", number); },
+      [&number](std::string_view text) -> Reply {
+        const auto value = ParseNumber(text);
+        if (!value) return Fail(EINVAL, "not a number");
+        if (*value > std::numeric_limits<u32>::max()) return Fail(ERANGE, "beyond 32 bits");
+        number = static_cast<u32>(*value);
+        return static_cast<long>(text.size());
+      });
+}
+
+}  // namespace
+
+void AddModules(Tree& tree, Machine& machine) {
+  AddModule(tree, "module/vfio", 3);
+  tree.Line("module/vfio/version", "0.3");
+  AddModule(tree, "module/vfio_iommu_type1", 0);
+  tree.Line("module/vfio_iommu_type1/version", "0.2");
+  AddModule(tree, "module/vfio_pci_core", 1);
+  AddModule(tree, "module/vfio_pci", 0);
+  tree.Link("module/vfio_pci/drivers/pci:vfio-pci", DriverPath(kVfioPci));
+  ModuleParameters& parameters = machine.parameters();
+  const std::string pci = "module/vfio_pci/parameters/";
+  tree.Line(pci + "disable_denylist", "N");
+  tree.Line(pci + "disable_vga", "N");
+  AddFlag(tree, pci + "disable_idle_d3", parameters.disable_idle_d3);
+  AddFlag(tree, pci + "enable_sriov", parameters.enable_sriov);
+  AddFlag(tree, pci + "nointxmask", parameters.nointxmask);
+  const std::string type1 = "module/vfio_iommu_type1/parameters/";
+  AddFlag(tree, type1 + "allow_unsafe_interrupts", parameters.allow_unsafe_interrupts);
+  AddFlag(tree, type1 + "disable_hugepages", parameters.disable_hugepages);
+  AddNumber(tree, type1 + "dma_entry_limit", parameters.dma_entry_limit);
+}
+
+}  // namespace vfiolab::sysfs

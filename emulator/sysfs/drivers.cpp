@@ -13,6 +13,12 @@ namespace {
 // these numbers up in /dev/char shall find a device of the host.
 constexpr unsigned kGroupMajor = 385;
 
+// A driver of the host comes with a module of its name.
+std::string ModuleOf(std::string driver) {
+  std::ranges::replace(driver, '-', '_');
+  return "module/" + driver;
+}
+
 // Numbers that are given out and come back (lib/idr.c): the lowest that is free.
 class Ida {
  public:
@@ -89,6 +95,7 @@ class Drivers final : public DriverListener {
     const std::string path = DriverPath(name) + "/";
     tree_.MakeDirectory(DriverPath(name));
     if (!bus.IsRegistered(name)) return;
+    if (name != kVfioPci) AddModule(tree_, ModuleOf(name), 0);
     const auto add = [&](const char* file, auto act) {
       tree_.Writable(path + file, nullptr, [&bus, name, act](std::string_view text) -> Reply {
         const Result<> done = (bus.*act)(name, text);

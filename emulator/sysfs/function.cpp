@@ -120,7 +120,9 @@ void AddPower(Tree& tree, const PciFunction& function) {
 // What a write to driver_override leaves (drivers/base/driver.c driver_set_override).
 Reply SetOverride(DeviceSlot& slot, std::string_view text) {
   if (text.size() >= kPageSize - 1) return Fail(EINVAL, "too long for the name of a driver");
-  const std::string_view name = FirstLine(text);
+  // A string of the kernel ends with its first zero, which is how some tools say that there is
+  // none.
+  const std::string_view line = FirstLine(text), name = line.substr(0, line.find('\0'));
   slot.set_driver_override(name.empty() ? std::nullopt : std::optional(std::string(name)));
   return static_cast<long>(text.size());
 }

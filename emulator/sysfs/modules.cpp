@@ -8,14 +8,14 @@
 #include "sysfs/parts.hpp"
 
 namespace vfiolab::sysfs {
-namespace {
 
-// `users` is how many other modules need this one.
 void AddModule(Tree& tree, const std::string& path, unsigned users) {
   tree.Line(path + "/initstate", "live");
   tree.Line(path + "/refcnt", std::to_string(users));
   tree.Line(path + "/taint", "");
 }
+
+namespace {
 
 // lib/kstrtox.c kstrtobool: by the first letters.
 std::optional<bool> ParseFlag(std::string_view text) {

@@ -27,6 +27,8 @@ void AddIommu(Tree& tree, const Machine& machine, const Layout& layout);
 // bus/pci/drivers, and what depends on which function each has, now and later: links, and
 // vfio-dev/vfioN in the devices that VFIO has, devices/virtual/vfio/N, and their classes.
 void AddDrivers(Tree& tree, Machine& machine, const Layout& layout);
+// A module that `users` other modules need.
+void AddModule(Tree& tree, const std::string& path, unsigned users);
 // module/vfio*.
 void AddModules(Tree& tree, Machine& machine);
 

@@ -30,8 +30,8 @@ class BarHandler {
   virtual std::span<std::byte> memory() { return {}; }
 };
 
-// The access widths, added up (1 + 2 + 4 + 8), that a BAR takes at an offset. Others read as zeros
-// and write nothing.
+// The access widths, added up (1 + 2 + 4 + 8), that a BAR takes at an offset. Others read as zeros,
+// of 8 bytes as ones, and write nothing.
 using WidthsAt = unsigned (*)(Offset);
 
 struct BarSpec {

@@ -20,7 +20,7 @@ namespace {
 // notifier has already taken up.
 constexpr unsigned kWaitKillable = 1u << 5;
 
-constexpr unsigned kReturningDescriptors[] = {VFIO_GROUP_GET_DEVICE_FD};
+constexpr unsigned kReturningDescriptors[] = {VFIO_GROUP_GET_DEVICE_FD, VFIO_DEVICE_FEATURE};
 
 Result<std::vector<sock_filter>> BuildProgram() {
   const std::unique_ptr<void, decltype(&seccomp_release)> context(seccomp_init(SCMP_ACT_ALLOW),

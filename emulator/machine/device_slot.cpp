@@ -89,7 +89,8 @@ void DeviceSlot::WriteConfig(std::size_t at, std::span<const std::byte> from) {
 
 void DeviceSlot::ReadBar(unsigned bar, Offset at, std::span<std::byte> to) {
   if (!device_->bar(bar)->spec.Takes(at, to.size())) {
-    std::ranges::fill(to, std::byte{0});
+    // Too narrow an access the bus answers with zeros; too wide a one gets the ones of a device that has nothing to say.
+    std::ranges::fill(to, to.size() == 8 ? std::byte{0xff} : std::byte{0});
     return;
   }
   BarHandler& handler = *device_->bar(bar)->handler;

@@ -236,13 +236,15 @@ std::shared_ptr<OpenFile> FuseServer::FindOpenFile(dev_t device, ino_t number) {
 
 std::string FuseServer::Offer(std::shared_ptr<OpenFile> file) {
   const std::string name = std::to_string(++offers_);
+  const u64 size = file->size();
   handover_->Add(name, std::make_shared<DeviceNode>(
                            0600,
                            [this, name, file = std::move(file)](
                                CallContext&) mutable -> Result<std::shared_ptr<OpenFile>> {
                              handover_->Remove(name);
                              return std::move(file);
-                           }));
+                           },
+                           size));
   return name;
 }
 

@@ -45,11 +45,11 @@ class Notifier::Ticket {
   void FailWith(int code) { Respond(0, -code, 0); }
   // Installs `fd` in the caller as the result of the call. Our copy is closed before the caller
   // goes on: when it closes its own, nothing must keep the file open.
-  void ReturnDescriptor(UniqueFd fd) {
+  void ReturnDescriptor(UniqueFd fd, int flags) {
     seccomp_notif_addfd add{};
     add.id = call_.id;
     add.srcfd = static_cast<u32>(fd.get());
-    add.newfd_flags = O_CLOEXEC;
+    add.newfd_flags = static_cast<u32>(flags & O_CLOEXEC);
     const int installed = ::ioctl(listener_->fd(), SECCOMP_IOCTL_NOTIF_ADDFD, &add);
     const int error = errno;
     fd.Reset();
@@ -159,16 +159,18 @@ void Notifier::HandleIoctl(const std::shared_ptr<Ticket>& ticket) {
     Completion& completion = reply.completion();
     if (!completion.value) return ticket->FailWith(completion.value.error().code);
     if (!completion.opened) return ticket->Return(*completion.value);
+    const int flags = completion.open_flags;
     const std::string offer = server_.Offer(std::move(completion.opened));
-    boost::asio::post(context_, [this, ticket, offer] { Install(ticket, offer); });
+    boost::asio::post(context_, [=, this] { Install(ticket, offer, flags); });
   });
 }
 
-void Notifier::Install(const std::shared_ptr<Ticket>& ticket, const std::string& offer) {
+void Notifier::Install(const std::shared_ptr<Ticket>& ticket, const std::string& offer,
+                       int flags) {
   const std::string path =
       fmt::format("{}/{}/{}", server_.mount_point(), FuseServer::kHandover, offer);
-  UniqueFd fd(::open(path.c_str(), O_RDWR | O_CLOEXEC));
-  if (fd) return ticket->ReturnDescriptor(std::move(fd));
+  UniqueFd fd(::open(path.c_str(), (flags & O_ACCMODE) | O_CLOEXEC));
+  if (fd) return ticket->ReturnDescriptor(std::move(fd), flags);
   const int error = errno;
   boost::asio::post(loop_.context(), [this, offer] { server_.Withdraw(offer); });
   ticket->FailWith(error);

@@ -32,7 +32,7 @@ class Notifier {
   void OnReadable(const std::shared_ptr<Listener>& listener);
   void HandleIoctl(const std::shared_ptr<Ticket>& ticket);
   void HandleMmap(const std::shared_ptr<Ticket>& ticket);
-  void Install(const std::shared_ptr<Ticket>& ticket, const std::string& offer);
+  void Install(const std::shared_ptr<Ticket>& ticket, const std::string& offer, int flags);
   bool IsOurs(const Ticket& ticket, Target& target) const;
 
   EventLoop& loop_;

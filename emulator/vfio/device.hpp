@@ -118,6 +118,7 @@ class DeviceFile final : public OpenFile {
   Reply HotReset(const uapi::IoctlCall& call);
   Reply SetIoeventfd(const uapi::IoctlCall& call);
   Reply Feature(const uapi::IoctlCall& call);
+  Reply GetDmaBuf(const uapi::IoctlCall& call, u32 argsz);
   Reply SetToken(const uapi::IoctlCall& call, u32 argsz);
   Reply EnterLowPower(const uapi::IoctlCall& call, u32 argsz, bool with_wakeup);
 

@@ -8,7 +8,7 @@ using uapi::IoctlCall;
 
 Reply DeviceFile::Feature(const IoctlCall& call) {
   constexpr u32 kVfToken = 0, kLowPowerEntry = 3, kLowPowerEntryWithWakeup = 4, kLowPowerExit = 5;
-  constexpr u32 kMigrationPrecopyInfo = 12;
+  constexpr u32 kDmaBuf = 11, kMigrationPrecopyInfo = 12;
   constexpr u32 kGet = VFIO_DEVICE_FEATURE_GET, kSet = VFIO_DEVICE_FEATURE_SET;
   constexpr u32 kProbe = VFIO_DEVICE_FEATURE_PROBE;
   vfio_device_feature feature{};
@@ -19,6 +19,12 @@ Reply DeviceFile::Feature(const IoctlCall& call) {
   if (!(feature.flags & kProbe) && operation == (kGet | kSet))
     return Fail(EINVAL, "GET and SET at once");
   const u32 index = feature.flags & VFIO_DEVICE_FEATURE_MASK;
+  if (index == kDmaBuf) {
+    if (operation & kSet) return Fail(EINVAL, "the feature cannot be set");
+    if (feature.flags & kProbe) return 0;
+    if (operation != kGet) return Fail(EINVAL, "neither GET nor SET");
+    return GetDmaBuf(call, feature.argsz);
+  }
   if (index == kMigrationPrecopyInfo)
     return Fail(EINVAL, "a device without migration has no pre-copy");  // asked even before PROBE
   const bool token = index == kVfToken && device_.has_token();

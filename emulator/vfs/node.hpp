@@ -82,14 +82,17 @@ class TextFile final : public FileNode {
 class DeviceNode final : public FileNode {
  public:
   using Opener = std::function<Result<std::shared_ptr<OpenFile>>(CallContext&)>;
-  DeviceNode(mode_t permissions, Opener open) : permissions_(permissions), open_(std::move(open)) {}
+  DeviceNode(mode_t permissions, Opener open, u64 size = 0)
+      : permissions_(permissions), open_(std::move(open)), size_(size) {}
   // A regular file to the host's kernel: of a character device it would open its own driver.
   mode_t mode() const override { return S_IFREG | permissions_; }
+  u64 size() const override { return size_; }
   Reply Open(CallContext&, int flags) override;
 
  private:
   mode_t permissions_;
   Opener open_;
+  u64 size_;
 };
 
 }  // namespace vfiolab

@@ -1,5 +1,6 @@
 // The seam between transports and protocols: an open file description, as the kernel means it.
 #pragma once
+#include <fcntl.h>
 #include <sys/types.h>
 
 #include <functional>
@@ -41,7 +42,8 @@ class CallContext {
 struct Completion {
   Result<long> value;
   std::shared_ptr<OpenFile> opened;
-  std::vector<std::byte> data;  // of a deferred read
+  std::vector<std::byte> data;            // of a deferred read
+  int open_flags = O_RDWR | O_CLOEXEC;    // how the descriptor of `opened` is made
 };
 
 // A call that waits. The transport keeps it and forgets it after `done` was called or Cancel().
@@ -92,6 +94,8 @@ class OpenFile {
 
   // For the trace: the path, or "[vfio-device 0000:01:00.0]".
   virtual std::string Name() const = 0;
+  // What lseek and fstat say of one that an ioctl opened.
+  virtual u64 size() const { return 0; }
 
   virtual Reply Ioctl(CallContext&, u32 command, u64 argument);
   // The transport owns the bytes. The value is the number of bytes moved.

@@ -73,6 +73,8 @@ class Replica final : public PciDevice {
       if (const auto bar = image().BarAt(i))
         Add(i,
             {.size = params[kBarNames[i]], .space = bar->space, .prefetchable = bar->prefetchable});
+    if (const u64 first = params["first"]; first != 0 && bar(0) != nullptr)
+      bar(0)->handler->Write(0, std::as_bytes(std::span{&first, 1}).first(4));
     if (identity().is_vga()) AddVga(std::make_unique<Ports>(kVgaEnd));
   }
 
@@ -106,6 +108,7 @@ constexpr ParamSpec kParams[] = {
     {"bar3", "bytes of BAR3, 0 for none", 0, 4, kLargest, true},
     {"bar4", "bytes of BAR4, 0 for none", 0, 4, kLargest, true},
     {"bar5", "bytes of BAR5, 0 for none", 0, 4, kLargest, true},
+    {"first", "what the first four bytes of BAR0 are at first", 0, 0, 0xffffffff},
 };
 constexpr DumpSpec kDumps[] = {
     {kConfigDump, "config space of the device, as `lspci -xxxx` prints it", true},

@@ -89,7 +89,8 @@ void DeviceSlot::WriteConfig(std::size_t at, std::span<const std::byte> from) {
 
 void DeviceSlot::ReadBar(unsigned bar, Offset at, std::span<std::byte> to) {
   if (!device_->bar(bar)->spec.Takes(at, to.size())) {
-    // Too narrow an access the bus answers with zeros; too wide a one gets the ones of a device that has nothing to say.
+    // Too narrow an access the bus answers with zeros; too wide a one gets the ones of a device
+    // that has nothing to say.
     std::ranges::fill(to, to.size() == 8 ? std::byte{0xff} : std::byte{0});
     return;
   }
@@ -109,12 +110,16 @@ void DeviceSlot::WriteBar(unsigned bar, Offset at, std::span<const std::byte> fr
 std::string DeviceSlot::AvailableResets() const {
   std::string methods = FunctionResets(config_);
   if (machine_.BridgeTo(bdf_.segment, bdf_.bus) == nullptr) return methods;
-  const auto beside = [&](const auto& entry) {
-    return entry.first != bdf_ && entry.first.segment == bdf_.segment &&
-           entry.first.bus == bdf_.bus;
+  const auto on_bus = [&](Bdf other) {
+    return other.segment == bdf_.segment && other.bus == bdf_.bus;
   };
-  const bool alone = std::ranges::none_of(machine_.devices(), beside) &&
-                     std::ranges::none_of(machine_.bridges(), beside);
+  const bool alone = std::ranges::none_of(machine_.devices(),
+                                          [&](const auto& entry) {
+                                            return entry.first != bdf_ && on_bus(entry.first) &&
+                                                   entry.second->present();
+                                          }) &&
+                     std::ranges::none_of(machine_.bridges(),
+                                          [&](const auto& entry) { return on_bus(entry.first); });
   if (alone) methods += methods.empty() ? "bus" : " bus";
   return methods;
 }

@@ -44,6 +44,9 @@ class DeviceSlot final : public DeviceHost {
   const Model& model() const { return model_; }
   const std::string& driver() const { return driver_; }
   void set_driver(std::string name) { driver_ = std::move(name); }
+  // Whether it is on the bus; false after somebody has taken it off.
+  bool present() const { return present_; }
+  void set_present(bool present) { present_ = present; }
   // The only driver that may have the function; nothing: whichever knows it.
   const std::optional<std::string>& driver_override() const { return driver_override_; }
   void set_driver_override(std::optional<std::string> name) { driver_override_ = std::move(name); }
@@ -130,6 +133,7 @@ class DeviceSlot final : public DeviceHost {
   ConfigSpace config_{kConventionalConfigSize};
   InterruptSink* sink_ = nullptr;
   bool intx_asserted_ = false;
+  bool present_ = true;
   std::optional<std::string> chosen_resets_;
   std::set<TimerId> timers_;
 };

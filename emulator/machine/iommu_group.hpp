@@ -15,6 +15,7 @@ class IommuGroup {
   const std::vector<DeviceSlot*>& devices() const { return devices_; }
   const std::vector<Bdf>& bridges() const { return bridges_; }
   void Add(DeviceSlot& slot);
+  void Remove(DeviceSlot& slot) { std::erase(devices_, &slot); }
   void AddBridge(Bdf bdf) { bridges_.push_back(bdf); }
 
   // True when no member is driven by a host driver, so that user space may own the group's DMA.

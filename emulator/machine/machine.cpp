@@ -7,7 +7,7 @@
 namespace vfiolab {
 
 void IommuGroup::Add(DeviceSlot& slot) {
-  devices_.push_back(&slot);
+  devices_.insert(std::ranges::upper_bound(devices_, slot.bdf(), {}, &DeviceSlot::bdf), &slot);
   slot.set_group(*this);
 }
 

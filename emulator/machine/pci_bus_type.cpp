@@ -78,7 +78,8 @@ bool PciBusType::ManagesDma(const std::string& driver) const {
 DeviceSlot* PciBusType::Find(std::string_view name) const {
   const auto bdf = Bdf::Parse(std::string(Stripped(name)));
   DeviceSlot* slot = bdf ? machine_.device(*bdf) : nullptr;
-  return slot != nullptr && slot->bdf().ToString() == Stripped(name) ? slot : nullptr;
+  const bool found = slot != nullptr && slot->present() && slot->bdf().ToString() == Stripped(name);
+  return found ? slot : nullptr;
 }
 
 bool PciBusType::Matches(const std::string& name, const Entry& entry,
@@ -110,16 +111,47 @@ Result<> PciBusType::Unbind(const std::string& driver, std::string_view function
   DeviceSlot* slot = Find(function);
   if (slot == nullptr || slot->driver() != driver)
     return Fail(ENODEV, fmt::format("{} does not have '{}'", driver, function));
-  auto& waiting = leaving_[slot];
+  Leave(*slot, driver, std::move(done));
+  return {};
+}
+
+void PciBusType::Leave(DeviceSlot& slot, const std::string& driver, std::function<void()> done) {
+  auto& waiting = leaving_[&slot];
   waiting.push_back(std::move(done));
-  if (waiting.size() > 1) return {};
-  drivers_.at(driver).driver->Remove(*slot, [this, slot, driver] {
-    slot->set_driver("");
-    for (const auto& listener : listeners_) listener->OnUnbound(*slot, driver);
-    const auto freed = leaving_.extract(slot);
+  if (waiting.size() > 1) return;
+  drivers_.at(driver).driver->Remove(slot, [this, &slot, driver] {
+    slot.set_driver("");
+    for (const auto& listener : listeners_) listener->OnUnbound(slot, driver);
+    const auto freed = leaving_.extract(&slot);
     for (const auto& tell : freed.mapped()) tell();
   });
-  return {};
+}
+
+void PciBusType::Remove(DeviceSlot& slot, std::function<void()> done) {
+  auto take_off = [this, &slot, done = std::move(done)] {
+    if (slot.present()) {  // else two have asked for it
+      slot.set_present(false);
+      slot.group().Remove(slot);
+      for (const auto& listener : listeners_) listener->OnRemoved(slot);
+    }
+    done();
+  };
+  if (slot.driver().empty())
+    take_off();
+  else
+    Leave(slot, slot.driver(), std::move(take_off));
+}
+
+void PciBusType::Rescan() {
+  for (const auto& [bdf, slot] : machine_.devices()) {
+    if (slot->present()) continue;
+    slot->set_present(true);
+    slot->set_driver_override(std::nullopt);
+    slot->ChooseResets(std::nullopt);
+    slot->group().Add(*slot);
+    for (const auto& listener : listeners_) listener->OnAdded(*slot);
+    static_cast<void>(Probe(slot->bdf().ToString()));
+  }
 }
 
 Result<> PciBusType::Probe(std::string_view function) {

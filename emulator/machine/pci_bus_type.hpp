@@ -40,6 +40,9 @@ class DriverListener {
   virtual ~DriverListener() = default;
   virtual void OnBound(DeviceSlot& slot) = 0;
   virtual void OnUnbound(DeviceSlot& slot, const std::string& driver) = 0;
+  // The function has come to the bus, or left it; it has no driver then.
+  virtual void OnAdded(DeviceSlot& slot) = 0;
+  virtual void OnRemoved(DeviceSlot& slot) = 0;
 };
 
 // Functions are named as sysfs does it, perhaps with a newline behind.
@@ -67,6 +70,11 @@ class PciBusType {
   // Binds a function that has no driver to the first that matches. ENODEV: no such function.
   // EINVAL: the driver could not take it.
   Result<> Probe(std::string_view function);
+  // Takes the function off the bus, and its driver before; `done` runs when that is done, perhaps
+  // at once.
+  void Remove(DeviceSlot& slot, std::function<void()> done);
+  // Finds again what was taken off, as new: only a driver that knows it gets it.
+  void Rescan();
   // "VENDOR DEVICE ..." in hexadecimal. EINVAL: not so. EEXIST: the driver knows the id. Binds what
   // matches.
   Result<> NewId(const std::string& driver, std::string_view text);
@@ -79,6 +87,7 @@ class PciBusType {
     std::set<PciId> ids;  // given by new_id
   };
   DeviceSlot* Find(std::string_view name) const;
+  void Leave(DeviceSlot& slot, const std::string& driver, std::function<void()> done);
   bool Matches(const std::string& name, const Entry& entry, const DeviceSlot& slot) const;
   Result<> Attach(const std::string& name, Entry& entry, DeviceSlot& slot);
 

@@ -34,8 +34,8 @@ class Ida {
   std::set<unsigned> taken_;
 };
 
-// A write to `unbind` that waits until nobody uses the function. Signals do not end it, as in the
-// kernel.
+// A write to `unbind` or `remove` that waits until nobody uses the function. Signals do not end it,
+// as in the kernel.
 class WaitForRemoval final : public PendingCall {
  public:
   explicit WaitForRemoval(long value) : value_(value) {}
@@ -55,19 +55,50 @@ class WaitForRemoval final : public PendingCall {
   std::function<void(Completion)> done_;
 };
 
+// The answer `value` when what `begin` begins is done.
+template <class Begin>
+Reply Waiting(long value, Begin begin) {
+  auto wait = std::make_shared<WaitForRemoval>(value);
+  begin([wait] { wait->Finish(); });
+  if (wait->finished()) return value;
+  return std::shared_ptr<PendingCall>(std::move(wait));
+}
+
 class Drivers final : public DriverListener {
  public:
-  Drivers(Tree tree, Machine& machine, Layout layout)
-      : tree_(tree), machine_(machine), layout_(std::move(layout)) {
+  Drivers(Tree tree, Machine& machine, Layout layout, CpuSet cpus)
+      : tree_(tree), machine_(machine), layout_(std::move(layout)), cpus_(std::move(cpus)) {
     tree_.MakeDirectory("class/vfio");
     tree_.MakeDirectory("class/vfio-dev");
     AddDriver(std::string(kVfioPci));
     tree_.Link(DriverPath(kVfioPci) + "/module", "module/vfio_pci");
-    for (const PciFunction& function : layout_.functions)
+    for (const PciFunction& function : layout_.functions) {
       if (!function.driver().empty()) Add(function);
+      AddScanning(function);
+    }
   }
 
   void OnBound(DeviceSlot& slot) override { Add(FunctionOf(slot)); }
+
+  void OnAdded(DeviceSlot& slot) override {
+    const PciFunction& function = FunctionOf(slot);
+    if (function.group != nullptr && function.group->devices().size() == 1 &&
+        function.group->bridges().empty())
+      AddIommuGroup(tree_, machine_, *function.group);
+    AddFunction(tree_, function, cpus_);
+    AddAccessFiles(tree_, function);
+    AddFunctionLinks(tree_, function);
+    AddScanning(function);
+  }
+
+  void OnRemoved(DeviceSlot& slot) override {
+    const PciFunction& function = FunctionOf(slot);
+    RemoveFunctionLinks(tree_, function);
+    tree_.Remove(function.path);
+    if (function.group != nullptr && function.group->devices().empty() &&
+        function.group->bridges().empty())
+      tree_.Remove(GroupPath(*function.group));
+  }
 
   void OnUnbound(DeviceSlot& slot, const std::string& driver) override {
     const PciFunction& function = FunctionOf(slot);
@@ -89,6 +120,19 @@ class Drivers final : public DriverListener {
     if (function.BoundToVfio()) AddVfio(function);
   }
 
+  void AddScanning(const PciFunction& function) {
+    PciBusType& bus = machine_.pci_bus();
+    tree_.Writable(function.path + "/rescan", nullptr, WhenAsked([&bus](long written) -> Reply {
+                     bus.Rescan();
+                     return written;
+                   }));
+    if (function.slot == nullptr) return;
+    tree_.Writable(
+        function.path + "/remove", nullptr, WhenAsked([&bus, slot = function.slot](long written) {
+          return Waiting(written, [&](auto done) { bus.Remove(*slot, std::move(done)); });
+        }));
+  }
+
   void AddDriver(const std::string& name) {
     if (!known_.insert(name).second) return;
     PciBusType& bus = machine_.pci_bus();
@@ -107,11 +151,11 @@ class Drivers final : public DriverListener {
     add("new_id", &PciBusType::NewId);
     add("remove_id", &PciBusType::RemoveId);
     tree_.Writable(path + "unbind", nullptr, [&bus, name](std::string_view text) -> Reply {
-      auto wait = std::make_shared<WaitForRemoval>(static_cast<long>(text.size()));
-      const Result<> begun = bus.Unbind(name, text, [wait] { wait->Finish(); });
+      Result<> begun;
+      Reply reply = Waiting(static_cast<long>(text.size()),
+                            [&](auto done) { begun = bus.Unbind(name, text, std::move(done)); });
       if (!begun) return Failure{begun.error()};
-      if (wait->finished()) return static_cast<long>(text.size());
-      return std::shared_ptr<PendingCall>(std::move(wait));
+      return reply;
     });
   }
 
@@ -165,6 +209,7 @@ class Drivers final : public DriverListener {
   Tree tree_;
   Machine& machine_;
   Layout layout_;
+  CpuSet cpus_;
   std::set<std::string> known_;
   std::map<unsigned, unsigned> members_;  // how many VFIO has of each group
   std::map<unsigned, unsigned> group_minors_;
@@ -174,8 +219,8 @@ class Drivers final : public DriverListener {
 
 }  // namespace
 
-void AddDrivers(Tree& tree, Machine& machine, const Layout& layout) {
-  machine.pci_bus().AddListener(std::make_unique<Drivers>(tree, machine, layout));
+void AddDrivers(Tree& tree, Machine& machine, const Layout& layout, const CpuSet& cpus) {
+  machine.pci_bus().AddListener(std::make_unique<Drivers>(tree, machine, layout, cpus));
 }
 
 }  // namespace vfiolab::sysfs

@@ -88,22 +88,18 @@ void AddUnit(Tree& tree, const Machine& machine) {
 
 }  // namespace
 
-void AddIommu(Tree& tree, const Machine& machine, const Layout& layout) {
+void AddIommuGroup(Tree& tree, const Machine& machine, const IommuGroup& group) {
+  const std::string path = GroupPath(group);
+  tree.MakeDirectory(path + "/devices");
+  // Of the host's own domain: it does not change while VFIO has the group.
+  tree.Line(path + "/type", "DMA-FQ");
+  tree.Text(path + "/reserved_regions", [&machine] { return ReservedRegions(machine.iommu()); });
+}
+
+void AddIommu(Tree& tree, const Machine& machine) {
   AddUnit(tree, machine);
   tree.MakeDirectory("kernel/iommu_groups");
-  for (const auto& [id, group] : machine.groups()) {
-    const std::string path = GroupPath(group);
-    tree.MakeDirectory(path + "/devices");
-    // Of the host's own domain: it does not change while VFIO has the group.
-    tree.Line(path + "/type", "DMA-FQ");
-    tree.Text(path + "/reserved_regions", [&machine] { return ReservedRegions(machine.iommu()); });
-  }
-  for (const PciFunction& function : layout.functions) {
-    if (function.group == nullptr) continue;
-    const std::string link = "/devices/" + function.bdf.ToString();
-    tree.Link(GroupPath(*function.group) + link, function.path);
-    tree.Link(std::string(kIommuPath) + link, function.path);
-  }
+  for (const auto& [id, group] : machine.groups()) AddIommuGroup(tree, machine, group);
 }
 
 }  // namespace vfiolab::sysfs

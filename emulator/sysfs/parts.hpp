@@ -20,13 +20,20 @@ std::string ResourceText(const PciFunction& function);
 void AddAccessFiles(Tree& tree, const PciFunction& function);
 // devices/**/pci_bus/SSSS:BB and class/pci_bus.
 void AddBuses(Tree& tree, const Layout& layout, const CpuSet& cpus);
-// bus/pci: all devices, and what brings them and drivers together.
-void AddPciBusType(Tree& tree, Machine& machine, const Layout& layout);
+// bus/pci: what brings devices and drivers together.
+void AddPciBusType(Tree& tree, Machine& machine);
+// The links to a function from where the IOMMU's and the bus's are.
+void AddFunctionLinks(Tree& tree, const PciFunction& function);
+void RemoveFunctionLinks(Tree& tree, const PciFunction& function);
+// What a write of a number other than 0 does, as `remove` and `rescan` take it.
+TextFile::Store WhenAsked(std::function<Reply(long written)> act);
+// kernel/iommu_groups/N, which goes with the last device of the group.
+void AddIommuGroup(Tree& tree, const Machine& machine, const IommuGroup& group);
 // devices/virtual/iommu/dmar0, class/iommu and kernel/iommu_groups.
-void AddIommu(Tree& tree, const Machine& machine, const Layout& layout);
+void AddIommu(Tree& tree, const Machine& machine);
 // bus/pci/drivers, and what depends on which function each has, now and later: links, and
 // vfio-dev/vfioN in the devices that VFIO has, devices/virtual/vfio/N, and their classes.
-void AddDrivers(Tree& tree, Machine& machine, const Layout& layout);
+void AddDrivers(Tree& tree, Machine& machine, const Layout& layout, const CpuSet& cpus);
 // A module that `users` other modules need.
 void AddModule(Tree& tree, const std::string& path, unsigned users);
 // module/vfio*.

@@ -1,6 +1,7 @@
 // PCI buses, and the bus type that lists all devices and drivers.
 #include <fmt/format.h>
 
+#include "sysfs/number.hpp"
 #include "sysfs/parts.hpp"
 
 namespace vfiolab::sysfs {
@@ -29,17 +30,44 @@ void AddBuses(Tree& tree, const Layout& layout, const CpuSet& cpus) {
   }
 }
 
-void AddPciBusType(Tree& tree, Machine& machine, const Layout& layout) {
+void AddPciBusType(Tree& tree, Machine& machine) {
   tree.Line("bus/pci/drivers_autoprobe", "1");
   tree.Writable("bus/pci/drivers_probe", nullptr, [&machine](std::string_view text) -> Reply {
     const Result<> probed = machine.pci_bus().Probe(text);
     if (!probed) return Failure{probed.error()};
     return static_cast<long>(text.size());
   });
+  tree.Writable("bus/pci/rescan", nullptr, WhenAsked([&machine](long written) -> Reply {
+                  machine.pci_bus().Rescan();
+                  return written;
+                }));
   tree.MakeDirectory("bus/pci/devices");
   tree.MakeDirectory("bus/pci/slots");
-  for (const PciFunction& function : layout.functions)
-    tree.Link("bus/pci/devices/" + function.bdf.ToString(), function.path);
+}
+
+TextFile::Store WhenAsked(std::function<Reply(long written)> act) {
+  return [act = std::move(act)](std::string_view text) -> Reply {
+    const auto number = ParseNumber(text);
+    if (!number) return Fail(EINVAL, "not a number");
+    const long written = static_cast<long>(text.size());
+    return *number != 0 ? act(written) : Reply(written);
+  };
+}
+
+void AddFunctionLinks(Tree& tree, const PciFunction& function) {
+  const std::string name = function.bdf.ToString();
+  tree.Link("bus/pci/devices/" + name, function.path);
+  if (function.group == nullptr) return;
+  tree.Link(GroupPath(*function.group) + "/devices/" + name, function.path);
+  tree.Link(std::string(kIommuPath) + "/devices/" + name, function.path);
+}
+
+void RemoveFunctionLinks(Tree& tree, const PciFunction& function) {
+  const std::string name = function.bdf.ToString();
+  tree.Remove("bus/pci/devices/" + name);
+  if (function.group == nullptr) return;
+  tree.Remove(GroupPath(*function.group) + "/devices/" + name);
+  tree.Remove(std::string(kIommuPath) + "/devices/" + name);
 }
 
 }  // namespace vfiolab::sysfs

@@ -11,11 +11,12 @@ void AddSysfs(Machine& machine, Directory& sys, unsigned cpus) {
   for (const PciFunction& function : layout.functions) {
     AddFunction(tree, function, near);
     AddAccessFiles(tree, function);
+    AddFunctionLinks(tree, function);
   }
   AddBuses(tree, layout, near);
-  AddPciBusType(tree, machine, layout);
-  AddIommu(tree, machine, layout);
-  AddDrivers(tree, machine, layout);
+  AddPciBusType(tree, machine);
+  AddIommu(tree, machine);
+  AddDrivers(tree, machine, layout, near);
   AddModules(tree, machine);
 }
 

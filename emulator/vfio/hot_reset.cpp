@@ -14,7 +14,8 @@ std::vector<DeviceSlot*> Device::BusResetDevices() const {
   std::vector<DeviceSlot*> reached;
   if (slot_.machine().BridgeTo(bdf.segment, bdf.bus) == nullptr) return reached;
   for (const auto& [other, slot] : slot_.machine().devices())
-    if (other.segment == bdf.segment && other.bus == bdf.bus) reached.push_back(slot.get());
+    if (other.segment == bdf.segment && other.bus == bdf.bus && slot->present())
+      reached.push_back(slot.get());
   return reached;
 }
 

@@ -40,4 +40,11 @@ export WORK
 said=$("$VFIOLAB" run -t "$(dirname "$0")/drivers.json" -- bash "$WORK/inside.sh" "$nic" "$disk" 2>&1)
 check "dpdk-devbind.py, driverctl and a shell bind and unbind" same "$expected" "$said"
 
+
+# Whatever is written where, the machine stays whole.
+seed=$RANDOM$RANDOM
+check "5000 random writes into /sys (seed $seed) break nothing" limited 60 \
+  "$VFIOLAB" run -t "$SOURCE_DIR/tests/referee/machines/variety/topology.json" -- \
+  python3 "$SOURCE_DIR/tests/e2e/clients/sysfs_storm.py" "$seed" 5000
+
 finish

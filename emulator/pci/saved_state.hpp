@@ -5,8 +5,8 @@
 
 namespace vfiolab {
 
-// Puts back the header, what of PCI Express, error reporting and latency tolerance is saved, and MSI and
-// MSI-X, of the same function as `saved`.
+// Puts back the header, what of PCI Express, error reporting and latency tolerance is saved, and
+// MSI and MSI-X, of the same function as `saved`.
 void RestoreState(ConfigSpace& config, const ConfigSpace& saved);
 
 }  // namespace vfiolab

@@ -132,7 +132,8 @@ std::string ReadDriver(const JsonValue& value) {
 }
 
 DeviceDraft ReadDevice(const JsonValue& value, Draft& draft) {
-  const JsonObject fields(value, {"bdf", "model", "driver", "params", "rom", "physical_function", "reset"});
+  const JsonObject fields(
+      value, {"bdf", "model", "driver", "params", "rom", "physical_function", "reset"});
   DeviceDraft device;
   device.bdf = ReadBdf(fields.Need("bdf", kAddress));
   if (!device.bdf) draft.addresses_known = false;

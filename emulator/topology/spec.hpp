@@ -28,7 +28,7 @@ struct DeviceSpec {
   std::map<std::string, NamedFile> dumps;  // by the model's DumpSpecs
   std::optional<NamedFile> rom;            // the expansion ROM
   std::optional<Bdf> physical_function;    // whose SR-IOV virtual function it is
-  bool reset = true;                        // false: somebody has taken its reset methods away
+  bool reset = true;                       // false: somebody has taken its reset methods away
 
   bool operator==(const DeviceSpec&) const = default;
 };

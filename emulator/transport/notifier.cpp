@@ -165,8 +165,7 @@ void Notifier::HandleIoctl(const std::shared_ptr<Ticket>& ticket) {
   });
 }
 
-void Notifier::Install(const std::shared_ptr<Ticket>& ticket, const std::string& offer,
-                       int flags) {
+void Notifier::Install(const std::shared_ptr<Ticket>& ticket, const std::string& offer, int flags) {
   const std::string path =
       fmt::format("{}/{}/{}", server_.mount_point(), FuseServer::kHandover, offer);
   UniqueFd fd(::open(path.c_str(), (flags & O_ACCMODE) | O_CLOEXEC));

@@ -1,5 +1,6 @@
-// Parts of a BAR as a dma-buf: a descriptor that stands for them (vfio_pci_dmabuf.c). No other driver of this
-// machine takes one, so that it can be asked for its size and handed around, and that is all.
+// Parts of a BAR as a dma-buf: a descriptor that stands for them (vfio_pci_dmabuf.c). No other
+// driver of this machine takes one, so that it can be asked for its size and handed around, and
+// that is all.
 #include "vfio/device.hpp"
 
 namespace vfiolab::vfio {

@@ -42,8 +42,8 @@ class CallContext {
 struct Completion {
   Result<long> value;
   std::shared_ptr<OpenFile> opened;
-  std::vector<std::byte> data;            // of a deferred read
-  int open_flags = O_RDWR | O_CLOEXEC;    // how the descriptor of `opened` is made
+  std::vector<std::byte> data;          // of a deferred read
+  int open_flags = O_RDWR | O_CLOEXEC;  // how the descriptor of `opened` is made
 };
 
 // A call that waits. The transport keeps it and forgets it after `done` was called or Cancel().

@@ -100,7 +100,11 @@ def mask(w, process, handle, file):
     action = w.pick((MASK, UNMASK))
     data, word = w.pick(((NONE, ""), (NONE, ""), (BOOL, "u8:1"), (BOOL, "u8:0"), (EVENTFD, "[-1]")))
     if data == EVENTFD and action == UNMASK and not device.unmask_fd and w.chance(0.7):
-        word, device.unmask_fd = f"[{event_of(w, process)}]", device.irq == INTX
+        event = event_of(w, process)
+        # One that also is the trigger would signal itself for ever: who looks meanwhile sees it by chance.
+        if any(process.files[event] is trigger for trigger in device.vectors.values()):
+            return False
+        word, device.unmask_fd = f"[{event}]", device.irq == INTX
     elif data == EVENTFD and action == UNMASK:
         device.unmask_fd = False
     count = 1 if w.chance(0.85) else w.pick((0, 2, 0xffffffff))

@@ -23,8 +23,6 @@ DeviceSlot::DeviceSlot(Machine& machine, Bdf bdf, const Model& model, const Para
                        std::string driver)
     : machine_(machine), bdf_(bdf), model_(model), driver_(std::move(driver)) {
   device_ = model.create(*this, params);
-  // How else would a driver have come to it that has no ids of its own?
-  if (driver_ == "vfio-pci" || driver_ == "pci-stub") driver_override_ = driver_;
 }
 
 DeviceSlot::~DeviceSlot() {

@@ -28,7 +28,9 @@ DeviceSlot& Machine::AddDevice(Bdf bdf, const Model& model, const Params& params
   auto& slot = devices_[bdf];
   CHECK_OURS(slot == nullptr);
   slot = std::make_unique<DeviceSlot>(*this, bdf, model, params, driver);
-  if (!driver.empty() && driver != "vfio-pci") pci_bus_.RegisterHostDriver(driver, *slot);
+  if (!driver.empty() && driver != kVfioPci) pci_bus_.RegisterHostDriver(driver, *slot);
+  // How else would a driver have come to it that has no ids of its own?
+  if (driver == kVfioPci || driver == kPciStub) slot->set_driver_override(driver);
   return *slot;
 }
 

@@ -59,7 +59,7 @@ void PciBusType::Register(const std::string& name, std::unique_ptr<Driver> drive
 void PciBusType::RegisterHostDriver(const std::string& name, const DeviceSlot& slot) {
   auto& driver = drivers_[name].driver;
   // It has no ids of its own, and is there to keep others away.
-  const bool stub = name == "pci-stub";
+  const bool stub = name == kPciStub;
   if (!driver) driver = std::make_unique<HostDriver>(stub);
   if (!stub) static_cast<HostDriver&>(*driver).Learn(slot);
 }

@@ -22,6 +22,8 @@ struct PciId {
   auto operator<=>(const PciId&) const = default;
 };
 
+inline constexpr std::string_view kVfioPci = "vfio-pci", kPciStub = "pci-stub";
+
 class Driver {
  public:
   virtual ~Driver() = default;

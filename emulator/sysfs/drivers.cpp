@@ -161,6 +161,7 @@ class Drivers final : public DriverListener {
 
   // Makes `path` a device of class `class_name`.
   void AddClassDevice(const std::string& path, std::string_view class_name) {
+    tree_.MakeFleeting(path);
     const std::string class_path = fmt::format("class/{}", class_name);
     tree_.Link(path + "/subsystem", class_path);
     tree_.Link(class_path + path.substr(path.rfind('/')), path);
@@ -179,6 +180,7 @@ class Drivers final : public DriverListener {
     if (function.group != nullptr && members_[function.group->id()]++ == 0)
       AddGroup(function.group->id());
     const unsigned number = numbers_[function.bdf] = devices_.Take();
+    tree_.MakeFleeting(function.path + "/vfio-dev");
     const std::string path = fmt::format("{}/vfio-dev/vfio{}", function.path, number);
     // As on a kernel without device nodes for VFIO devices: no `dev`, and nothing to say.
     tree_.Text(path + "/uevent", [] { return std::string(); });

@@ -243,6 +243,7 @@ void AddLinks(Tree& tree, const PciFunction& function) {
 }  // namespace
 
 void AddFunction(Tree& tree, const PciFunction& function, const CpuSet& cpus) {
+  tree.MakeFleeting(function.path);
   AddIdentity(tree, function);
   AddSettings(tree, function);
   AddPower(tree, function);

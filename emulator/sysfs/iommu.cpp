@@ -90,6 +90,7 @@ void AddUnit(Tree& tree, const Machine& machine) {
 
 void AddIommuGroup(Tree& tree, const Machine& machine, const IommuGroup& group) {
   const std::string path = GroupPath(group);
+  tree.MakeFleeting(path);
   tree.MakeDirectory(path + "/devices");
   // Of the host's own domain: it does not change while VFIO has the group.
   tree.Line(path + "/type", "DMA-FQ");

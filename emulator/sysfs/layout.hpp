@@ -7,7 +7,6 @@
 
 namespace vfiolab::sysfs {
 
-inline constexpr std::string_view kVfioPci = "vfio-pci";
 inline constexpr std::string_view kIommuPath = "devices/virtual/iommu/dmar0";
 
 // A device or a bridge: exactly one of `slot` and `bridge` is set.

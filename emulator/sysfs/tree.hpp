@@ -31,6 +31,8 @@ class Tree {
   }
   // A directory that may stay empty.
   void MakeDirectory(const std::string& path) { root_.Make(path); }
+  // One that will be removed some day.
+  void MakeFleeting(const std::string& path) { root_.Make(path).set_fleeting(); }
   // With all that lies below.
   void Remove(const std::string& path);
 

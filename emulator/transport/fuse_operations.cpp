@@ -7,9 +7,9 @@
 namespace vfiolab {
 namespace {
 
-// Names are looked up each time: they come and go with drivers. Attributes of a device node never
+// Names that may go are looked up each time, others seldom. Attributes of a device node never
 // change, and stat must not ask this thread for them; those of other files seldom do.
-constexpr double kNameTimeout = 0, kAttributeTimeout = 1.0;
+constexpr double kRemembered = 1.0;
 constexpr double kForever = 1e9;
 
 FuseServer& ServerOf(fuse_req_t req) { return *static_cast<FuseServer*>(fuse_req_userdata(req)); }
@@ -40,8 +40,8 @@ void FuseServer::Lookup(fuse_req_t req, u64 parent_number, const char* name) {
   const bool device = IsDeviceNode(*inode->node);
   fuse_entry_param entry{};
   entry.ino = inode->number;
-  entry.attr_timeout = device ? kForever : kAttributeTimeout;
-  entry.entry_timeout = kNameTimeout;
+  entry.attr_timeout = device ? kForever : kRemembered;
+  entry.entry_timeout = inode->node->lasting() ? kRemembered : 0;
   Fill(*inode, entry.attr);
   fuse_reply_entry(req, &entry);
 }
@@ -54,7 +54,7 @@ void FuseServer::Getattr(fuse_req_t req, u64 number) {
   }
   struct stat attributes {};
   Fill(*inode, attributes);
-  fuse_reply_attr(req, &attributes, IsDeviceNode(*inode->node) ? kForever : kAttributeTimeout);
+  fuse_reply_attr(req, &attributes, IsDeviceNode(*inode->node) ? kForever : kRemembered);
 }
 
 // Truncating a file of sysfs, as a shell does that writes to it, changes nothing.

@@ -63,7 +63,7 @@ Reply DeviceFile::HotReset(const IoctlCall& call) {
   }
   for (DeviceSlot* slot : affected) {
     // The kernel does not count virtual functions among the devices that a bus reset may reach.
-    if (slot->driver() != "vfio-pci" || slot->physical_function() != nullptr ||
+    if (slot->driver() != kVfioPci || slot->physical_function() != nullptr ||
         std::ranges::count(owned, &slot->group()) == 0)
       return Fail(EINVAL, slot->bdf().ToString() + " is not the caller's to reset");
   }

@@ -18,7 +18,7 @@ class Vfio::PciDriver final : public Driver {
 };
 
 Vfio::Vfio(Machine& machine) : machine_(machine) {
-  machine.pci_bus().Register("vfio-pci", std::make_unique<PciDriver>(*this));
+  machine.pci_bus().Register(std::string(kVfioPci), std::make_unique<PciDriver>(*this));
   machine.pci_bus().ProbeAll();
 }
 

@@ -17,6 +17,9 @@ class Node {
   virtual ~Node() = default;
   virtual mode_t mode() const = 0;  // type and permissions
   virtual u64 size() const { return 0; }
+  // Whether the name that leads here will go on doing so, as long as its directory is there: then
+  // it may be remembered. Links may go at any time.
+  virtual bool lasting() const { return true; }
 };
 
 class Directory final : public Node {
@@ -24,6 +27,9 @@ class Directory final : public Node {
   using Entries = std::map<std::string, std::shared_ptr<Node>, std::less<>>;
 
   mode_t mode() const override { return S_IFDIR | 0755; }
+  bool lasting() const override { return lasting_; }
+  // For one that will be removed some day.
+  void set_fleeting() { lasting_ = false; }
   const Entries& entries() const { return entries_; }
   std::shared_ptr<Node> Lookup(std::string_view name) const;
 
@@ -36,6 +42,7 @@ class Directory final : public Node {
 
  private:
   Entries entries_;
+  bool lasting_ = true;
 };
 
 class Symlink final : public Node {
@@ -43,6 +50,7 @@ class Symlink final : public Node {
   explicit Symlink(std::string target) : target_(std::move(target)) {}
   mode_t mode() const override { return S_IFLNK | 0777; }
   u64 size() const override { return target_.size(); }
+  bool lasting() const override { return false; }
   const std::string& target() const { return target_; }
 
  private:
@@ -87,6 +95,7 @@ class DeviceNode final : public FileNode {
   // A regular file to the host's kernel: of a character device it would open its own driver.
   mode_t mode() const override { return S_IFREG | permissions_; }
   u64 size() const override { return size_; }
+  bool lasting() const override { return false; }
   Reply Open(CallContext&, int flags) override;
 
  private:

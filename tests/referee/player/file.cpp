@@ -39,6 +39,21 @@ std::string Number(std::uint64_t value) {
   return text;
 }
 
+// What a descriptor is ready for, now.
+std::string Ready(int fd) {
+  pollfd ready{fd, POLLIN | POLLOUT | POLLPRI, 0};
+  if (poll(&ready, 1, 0) < 0) return ErrnoName(errno);
+  std::string text;
+  for (const auto& [bit, name] : {std::pair{POLLIN, "in"},
+                                  {POLLOUT, "out"},
+                                  {POLLPRI, "pri"},
+                                  {POLLERR, "err"},
+                                  {POLLHUP, "hup"},
+                                  {POLLNVAL, "nval"}})
+    if (ready.revents & bit) text += (text.empty() ? "" : ",") + std::string(name);
+  return text.empty() ? "none" : text;
+}
+
 }  // namespace
 
 std::string Client::RunOnFile(const Line& line) {
@@ -52,6 +67,7 @@ std::string Client::RunOnFile(const Line& line) {
   if (operation == "dma") return Dma(line);
   if (operation == "until") return Until(line);
   const int fd = File(Word(line, 0));
+  if (operation == "poll") return Ready(fd);
   if (operation == "close") return close(fd) == 0 ? "0" : ErrnoName(errno);
   if (operation == "dup") {
     const int copy = dup(fd);

@@ -122,7 +122,8 @@ TEST_CASE("writable bits are told of all bytes or of none", "[dump]") {
 }
 
 TEST_CASE("the machines of the referee load", "[dump]") {
-  for (const auto& [name, devices] : {std::pair{"referee", 13u}, {"variety", 15u}}) {
+  for (const auto& [name, devices] :
+       {std::pair{"referee", 13u}, {"variety", 15u}, {"unsafe", 6u}}) {
     const auto loaded = LoadFile(kSourceDir + "/tests/referee/machines/" + name + "/topology.json",
                                  fake_devices::Models());
     if (!loaded) FAIL(ToString(loaded.error()));

@@ -1,6 +1,7 @@
 #include "transport/backing_file.hpp"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <linux/mount.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -56,7 +57,14 @@ void BackingFile::SetReachable(bool reachable) {
 }
 
 void BackingFile::Create() {
-  fd_ = traps_ ? CreateFull() : UniqueFd(::memfd_create(name_.c_str(), MFD_CLOEXEC));
+  if (traps_) {
+    fd_ = CreateFull();
+    return;
+  }
+  // Opened again: the kernel does not count the first open of a memfd among the writers of a file,
+  // and so would give no lease on it (IsInUse).
+  const UniqueFd memory(::memfd_create(name_.c_str(), MFD_CLOEXEC));
+  fd_ = UniqueFd(::open(fmt::format("/proc/self/fd/{}", memory.get()).c_str(), O_RDWR | O_CLOEXEC));
 }
 
 u64 BackingFile::allocated() const {

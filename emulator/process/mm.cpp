@@ -148,6 +148,9 @@ Result<u64, AddressSpace::Unpinnable> Mm::CheckPinnable(ClientAddress start, u64
                                                            : MappedKind::kOrdinary;
     if (kind == MappedKind::kSilentBar)
       return stop(fmt::format("{:#x}-{:#x} is a BAR that does not answer", vma->first, vma->last));
+    // Shared memory is held, as if it were pinned: the client may unmap it, or end.
+    if (kind == MappedKind::kOrdinary && vma->shared && windows_.size() < kMostWindows)
+      WindowFor(at);
     if (kind == MappedKind::kBar) counted -= std::min(vma->last, last) - at + 1;
     if (vma->last >= last) return counted;
     at = vma->last + 1;

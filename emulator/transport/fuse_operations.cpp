@@ -129,12 +129,15 @@ void FuseServer::ReplyOpen(fuse_req_t req, u64 number, std::shared_ptr<OpenFile>
   // What the client waited for may have taken the inode away.
   if (FuseInodes::Inode* inode = inodes_.Find(number)) inode->opened = file;
   const auto backing = BackingId(file->shared_memory().fd);
+  // The kernel then refuses pread, too; a device file has a use for that.
+  const bool unseekable = file->unseekable();
   const u64 handle = ++last_handle_;
   // No flush: this thread closes duplicates of clients' descriptors, and would have to answer it.
-  const fuse::OpenOut out{
-      .handle = handle,
-      .flags = fuse::kOpenDirectIo | fuse::kOpenNoFlush | (backing ? fuse::kOpenPassthrough : 0u),
-      .backing_id = backing.value_or(0)};
+  const fuse::OpenOut out{.handle = handle,
+                          .flags = fuse::kOpenDirectIo | fuse::kOpenNoFlush |
+                                   (backing ? fuse::kOpenPassthrough : 0u) |
+                                   (unseekable ? fuse::kOpenNonseekable : 0u),
+                          .backing_id = backing.value_or(0)};
   const auto opened = open_files_.emplace(handle, std::move(file)).first;
   if (fuse_reply_buf(req, reinterpret_cast<const char*>(&out), sizeof out) == 0) return;
   // The opener died meanwhile: the kernel will not release what it never had.

@@ -99,6 +99,8 @@ class OpenFile {
   virtual std::string Name() const = 0;
   // What lseek and fstat say of one that an ioctl opened.
   virtual u64 size() const { return 0; }
+  // Whether lseek is ESPIPE.
+  virtual bool unseekable() const { return false; }
 
   virtual Reply Ioctl(CallContext&, u32 command, u64 argument);
   // The transport owns the bytes. The value is the number of bytes moved.

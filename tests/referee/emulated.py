@@ -1,10 +1,14 @@
-"""vfiolab's side of the referee: plays each trace in an emulated machine of its own.
+"""vfiolab's side of the referee: plays each trace in an emulated machine of its own, which has the kernel
+that is asked for.
 
 A run that fails or takes too long gives the trace as it was, with a last line `hang`.
 """
 import concurrent.futures
+import contextlib
+import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,8 +31,19 @@ def stop(process):
             pass
 
 
+@contextlib.contextmanager
+def machine_with(machine_dir, version):
+    """The machine's directory, copied, with this kernel in its topology."""
+    with tempfile.TemporaryDirectory() as scratch:
+        copy = pathlib.Path(shutil.copytree(machine_dir, pathlib.Path(scratch, "machine")))
+        topology = copy / "topology.json"
+        told = json.loads(topology.read_text())
+        told.setdefault("kernel", {})["version"] = version
+        topology.write_text(json.dumps(told))
+        yield copy
+
+
 def play_one(vfiolab, player, machine_dir, name, text, timeout):
-    machine_dir = pathlib.Path(machine_dir).resolve()
     with tempfile.TemporaryDirectory() as scratch:
         trace = pathlib.Path(scratch, "in", "trace")
         out = pathlib.Path(scratch, "out")
@@ -52,10 +67,12 @@ def play_one(vfiolab, player, machine_dir, name, text, timeout):
     return text.rstrip("\n") + "\nhang\n"
 
 
-def play(vfiolab, player, machine_dir, traces, timeout=TIMEOUT):
-    """Plays the traces (name -> text), each from the start; gives name -> text with results."""
+def play(vfiolab, player, machine_dir, traces, version, timeout=TIMEOUT):
+    """Plays the traces (name -> text), each from the start, on the machine with a kernel of this version;
+    gives name -> text with results."""
     vfiolab, player = pathlib.Path(vfiolab).resolve(), pathlib.Path(player).resolve()
-    with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
-        runs = {name: pool.submit(play_one, vfiolab, player, machine_dir, name, text, timeout)
+    with machine_with(machine_dir, version) as machine, \
+            concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+        runs = {name: pool.submit(play_one, vfiolab, player, machine, name, text, timeout)
                 for name, text in traces.items()}
         return {name: run.result() for name, run in runs.items()}

@@ -44,6 +44,9 @@ class Side:
 class FakeSides:
     rounds = 0
 
+    def name(self):
+        return "Linux"
+
     def play(self, traces):
         self.rounds += 1
         return ({name: answered(text, kernel) for name, text in traces.items()},

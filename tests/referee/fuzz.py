@@ -58,7 +58,7 @@ class Campaign:
         self.seeds = f"{first}-{first + count - 1}"
         for start in range(first, first + count, BATCH):
             seeds = range(start, min(start + BATCH, first + count))
-            traces = {f"{seed:08}": generate(seed, operations) for seed in seeds}
+            traces = {f"{seed:08}": generate(seed, operations, self.sides.machine.name) for seed in seeds}
             self.batch(traces, small)
 
     def batch(self, traces, small):

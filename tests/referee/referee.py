@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The referee: golden traces, real kernels and vfiolab.
 
-usage: referee.py [--build DIR] [--cache DIR] [--kernel VERSION] [WHAT]
+usage: referee.py [--build DIR] [--cache DIR] [--kernel VERSION] [--machine NAME] [WHAT]
   (nothing)            play all golden traces again on every kernel, and on vfiolab as each of them
   --sample N           the same with N random ones
   --check              replay the golden traces on vfiolab as each kernel; needs no guest
@@ -9,7 +9,8 @@ usage: referee.py [--build DIR] [--cache DIR] [--kernel VERSION] [WHAT]
                        are asked where none are named, and those are kept that 7.3 answers otherwise
   --fuzz SEED COUNT    compare COUNT random traces, and make smaller what differs
   --planted            plant faults into vfiolab and see that the fuzzer finds them
-VERSION is 7.3 (the default) or 6.12.
+VERSION is 7.3 (the default) or 6.12. NAME is what random traces are played on: referee (the default), or
+variety on 7.3.
 """
 import argparse
 import pathlib
@@ -20,6 +21,7 @@ import sys
 import compare
 import emulated
 import fuzz
+import fuzz_facts
 import golden
 import guest
 import planted
@@ -143,7 +145,7 @@ def fuzzing(args):
     """Both sides, and the signatures of differences that the golden traces know already."""
     sides = fuzz.Sides(kernel=kernel(args, args.kernel), version=args.kernel,
                        vfiolab=args.build / "vfiolab", player=args.build / "player",
-                       machine=MACHINES / "referee")
+                       machine=MACHINES / args.machine)
     listed = chosen(golden.traces(args.kernel), golden.named_list(GOLDEN / "wrong"))
     played = play_vfiolab(args, listed, args.kernel)
     # What comes after the first difference of a trace may follow from it.
@@ -184,6 +186,7 @@ def main():
     parser.add_argument("--build", type=pathlib.Path, default=pathlib.Path("build/release"))
     parser.add_argument("--cache", type=pathlib.Path, default=pathlib.Path("build/cache"))
     parser.add_argument("--kernel", choices=KERNELS, default=NEWEST)
+    parser.add_argument("--machine", choices=fuzz_facts.MACHINES, default="referee")
     parser.add_argument("--sample", type=int, default=0)
     parser.add_argument("--seed", type=int)
     parser.add_argument("--check", action="store_true")
@@ -191,6 +194,8 @@ def main():
     parser.add_argument("--fuzz", nargs=2, type=int, metavar=("SEED", "COUNT"))
     parser.add_argument("--planted", action="store_true")
     args = parser.parse_args()
+    if not golden.is_asked(MACHINES / args.machine, args.kernel):
+        parser.error(f"machine {args.machine} has no kernel {args.kernel}")
     args.build, args.cache = args.build.resolve(), args.cache.resolve()
     if args.check:
         run = check

@@ -28,12 +28,15 @@ import planted
 from golden import GOLDEN, KERNELS, MACHINES, NEWEST, OLDER, TRACES, by_machine
 
 HERE = pathlib.Path(__file__).resolve().parent
+TOGETHER = 20       # traces in one machine
 
 
 def play_vfiolab(args, traces, version):
     played = {}
     for machine, part in by_machine(traces):
-        played |= emulated.play(args.build / "vfiolab", args.build / "player", machine, part, version)
+        # In a machine of its own each trace is played once; the other way is quicker.
+        together = 1 if version == NEWEST else TOGETHER
+        played |= emulated.play(args.build / "vfiolab", args.build / "player", machine, part, version, together)
     return played
 
 
@@ -55,10 +58,10 @@ def differing(traces, played, theirs, expected=()):
     return found
 
 
-def against_list(traces, played, theirs, listed=(), free=()):
-    """Compares. Traces that are listed may differ, and must unless they are free to."""
+def against_list(traces, played, theirs, listed=(), strict=True):
+    """Compares. Traces that are listed may differ, and must where it is strict."""
     found = differing(traces, played, theirs, listed)
-    stale = [name for name in listed if name in traces and name not in found and name not in free]
+    stale = [name for name in listed if strict and name in traces and name not in found]
     for name in stale:
         print(f"wrong: {name} is right now: remove its line")
     operations = sum(len(compare.operations(text)) for text in traces.values())
@@ -70,11 +73,10 @@ def against_list(traces, played, theirs, listed=(), free=()):
 
 
 def check_version(args, version, traces):
-    # A trace that an older kernel answers otherwise need not be wrong there, too.
-    own = () if version == NEWEST else golden.read(golden.directory(version))
     listed = golden.named_list(GOLDEN / "wrong")
     played = play_vfiolab(args, traces, version)
-    return against_list(traces, played, f"vfiolab as Linux {version}", listed, own)
+    # What is wrong as the newest may be right as another.
+    return against_list(traces, played, f"vfiolab as Linux {version}", listed, version == NEWEST)
 
 
 def check(args, names=None):

@@ -53,3 +53,5 @@ VARIETY = {
     "small": Facts("small", {0: (16, "memory")}, (0, 0, 0), can_reset=True),
 }
 MACHINES = {"referee": REFEREE, "variety": VARIETY}
+# Drivers beside vfio-pci that are there on both sides.
+DRIVERS = {"referee": (), "variety": ("pci-stub",)}

@@ -2,7 +2,7 @@
 import functools
 from dataclasses import dataclass
 
-from fuzz_facts import MACHINES
+from fuzz_facts import DRIVERS, MACHINES
 
 INTX, MSI, MSIX, ERR, REQ = range(5)
 
@@ -149,7 +149,7 @@ class Process:
 
 class Machine:
     def __init__(self, name, token):
-        self.facts = MACHINES[name]
+        self.facts, self.drivers = MACHINES[name], DRIVERS[name]
         self.groups = list(dict.fromkeys(facts.group for facts in self.facts.values()))
         # Of its own for each trace: physical functions keep theirs. `token_given`: this one is it.
         self.token, self.token_given = token, False

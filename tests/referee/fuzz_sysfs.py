@@ -6,7 +6,10 @@ from fuzz_processes import close_now, fork_of
 from fuzz_state import REQ, given
 
 DRIVER = "/sys/bus/pci/drivers/vfio-pci"
-OTHER = "/sys/bus/pci/drivers/pci-stub"     # which not every machine has
+
+
+def other_driver(w):
+    return f"/sys/bus/pci/drivers/{w.pick((*w.machine.drivers, 'no-such-driver'))}"
 
 
 def path(name, file):
@@ -43,7 +46,7 @@ def rebind(w):
     if w.chance(0.4):
         w.say(process, w.pick((f"echo {DRIVER}/unbind {{{name}}}", f"link {path(name, 'driver')}",
                                f"open /dev/vfio/{{{w.machine.facts[name].group}.group}} rw",
-                               f"echo {OTHER}/bind {{{name}}}")))
+                               f"echo {other_driver(w)}/bind {{{name}}}")))
     if w.chance(0.4):
         w.say(process, f"echo {path(name, 'driver_override')} {w.pick(('no-such-driver', 'pci-stub'))}")
         w.say(process, f"echo {DRIVER}/bind {{{name}}}")
@@ -117,7 +120,7 @@ def mistake(w):
     """Writes that are refused and change nothing."""
     process, name = some_process(w), w.pick(w.machine.facts)
     w.say(process, w.pick((f"echo {DRIVER}/bind {{{name}}}", f"echo {DRIVER}/unbind 0000:00:1e.7",
-                           f"echo {DRIVER}/bind x", f"echo {OTHER}/unbind {{{name}}}",
+                           f"echo {DRIVER}/bind x", f"echo {other_driver(w)}/unbind {{{name}}}",
                            f"echo /sys/bus/pci/drivers_probe {{{name}}}", "echo /sys/bus/pci/drivers_probe x",
                            f"echo {path(name, 'remove')} 0", "echo /sys/bus/pci/rescan 0",
                            f"echo {path(name, 'vendor')} 1", f"echo {path(name, 'sriov_numvfs')} x",

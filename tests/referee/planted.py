@@ -32,7 +32,7 @@ class PlantedSides:
     """The kernel's answers are the same for each fault, and asked for once."""
 
     def __init__(self, sides):
-        self.sides, self.answers = sides, {}
+        self.sides, self.answers, self.machine = sides, {}, sides.machine
 
     def name(self):
         return self.sides.name()

@@ -107,21 +107,42 @@ void DeviceSlot::WriteBar(unsigned bar, Offset at, std::span<const std::byte> fr
 }
 
 // drivers/pci/pci.c pci_reset_fn_methods.
-std::string DeviceSlot::AvailableResets() const {
+std::string DeviceSlot::ResetsBeside(const std::function<bool(Bdf)>& is_there) const {
   std::string methods = FunctionResets(config_);
   if (machine_.BridgeTo(bdf_.segment, bdf_.bus) == nullptr) return methods;
-  const auto on_bus = [&](Bdf other) {
-    return other.segment == bdf_.segment && other.bus == bdf_.bus;
+  const auto beside = [&](Bdf other) {
+    return other != bdf_ && other.segment == bdf_.segment && other.bus == bdf_.bus &&
+           is_there(other);
   };
   const bool alone = std::ranges::none_of(machine_.devices(),
                                           [&](const auto& entry) {
-                                            return entry.first != bdf_ && on_bus(entry.first) &&
-                                                   entry.second->present();
+                                            return beside(entry.first) && entry.second->present();
                                           }) &&
                      std::ranges::none_of(machine_.bridges(),
-                                          [&](const auto& entry) { return on_bus(entry.first); });
+                                          [&](const auto& entry) { return beside(entry.first); });
   if (alone) methods += methods.empty() ? "bus" : " bus";
   return methods;
+}
+
+std::string DeviceSlot::AvailableResets() const {
+  return ResetsBeside([](Bdf) { return true; });
+}
+
+std::string DeviceSlot::FoundResets() const {
+  return found_resets_.value_or(ResetsBeside([&](Bdf other) { return other < bdf_; }));
+}
+
+bool DeviceSlot::CanReset() const {
+  const std::string methods = Resets();
+  // The function's own ways always work.
+  return !methods.empty() && (methods != "bus" || AvailableResets().ends_with("bus"));
+}
+
+void DeviceSlot::set_present(bool present) {
+  present_ = present;
+  if (!present) return;
+  found_resets_ = AvailableResets();
+  chosen_resets_.reset();
 }
 
 void DeviceSlot::ResetFunction() {

@@ -46,7 +46,7 @@ class DeviceSlot final : public DeviceHost {
   void set_driver(std::string name) { driver_ = std::move(name); }
   // Whether it is on the bus; false after somebody has taken it off.
   bool present() const { return present_; }
-  void set_present(bool present) { present_ = present; }
+  void set_present(bool present);
   // The only driver that may have the function; nothing: whichever knows it.
   const std::optional<std::string>& driver_override() const { return driver_override_; }
   void set_driver_override(std::optional<std::string> name) { driver_override_ = std::move(name); }
@@ -75,10 +75,15 @@ class DeviceSlot final : public DeviceHost {
   void PlaceRom(u32 address);
 
   // How the function can be reset on its own, in the order in which the kernel would try: words as
-  // in sysfs.
+  // in sysfs. A reset of its bus needs a bus without others.
   std::string AvailableResets() const;
-  // What of it may be used: all, unless somebody has chosen.
-  std::string Resets() const { return chosen_resets_.value_or(AvailableResets()); }
+  // The same as the kernel found it when it found the function: at first, in the order of
+  // addresses, those behind it on its bus were not there yet.
+  std::string FoundResets() const;
+  // What is tried: all that was found, unless somebody has chosen.
+  std::string Resets() const { return chosen_resets_.value_or(FoundResets()); }
+  // Whether one of them works.
+  bool CanReset() const;
   void ChooseResets(std::optional<std::string> methods) { chosen_resets_ = std::move(methods); }
 
   // SR-IOV: whose virtual function this is, or null; and the other way round.
@@ -142,6 +147,9 @@ class DeviceSlot final : public DeviceHost {
   std::function<void()> on_reset_;
   bool intx_asserted_ = false;
   bool present_ = true;
+  std::string ResetsBeside(const std::function<bool(Bdf)>& is_there) const;
+
+  std::optional<std::string> found_resets_;  // when it was found again
   std::optional<std::string> chosen_resets_;
   std::set<TimerId> timers_;
 };

@@ -1,5 +1,9 @@
-// The kernel whose interfaces are played, as far as its configuration shows.
+// The kernel whose interfaces are played, as far as its version and its configuration show.
 #pragma once
+
+#include <array>
+#include <cerrno>
+#include <string_view>
 
 #include "base/bytes.hpp"
 
@@ -17,7 +21,41 @@ struct ModuleParameters {
   bool operator==(const ModuleParameters&) const = default;
 };
 
+// What clients can tell versions by: each row of the table below is one version.
+struct KernelVersion {
+  std::string_view name;
+  // Type1: what MAP_DMA, UNMAP_DMA and DIRTY_PAGES say of a range that wraps.
+  int wrapped_range = EOVERFLOW;
+  // Type1: a range may end at 2^64. Where it may not, such a range meets no mapping, and its dirty
+  // bits cannot be asked for.
+  bool ranges_to_the_end = true;
+  // Type1 knows VFIO_TYPE1_NESTING_IOMMU. VT-d has no nested domains, so none can be had.
+  bool nesting_type = false;
+  // VT-d: a page mapped for writing alone can be read, too.
+  bool write_implies_read = false;
+  // vfio-pci: a device without PCI Express has the ERR interrupt, too.
+  bool errors_of_conventional_pci = true;
+  bool dma_buf_feature = true;       // VFIO_DEVICE_FEATURE_DMA_BUF
+  bool precopy_info_feature = true;  // VFIO_DEVICE_FEATURE_MIG_PRECOPY_INFOv2
+
+  bool operator==(const KernelVersion&) const = default;
+};
+
+// The newest first: it is played where none is chosen.
+inline constexpr std::array kKernelVersions = {
+    KernelVersion{.name = "7.3"},
+    KernelVersion{.name = "6.12",
+                  .wrapped_range = EINVAL,
+                  .ranges_to_the_end = false,
+                  .nesting_type = true,
+                  .write_implies_read = true,
+                  .errors_of_conventional_pci = false,
+                  .dma_buf_feature = false,
+                  .precopy_info_feature = false},
+};
+
 struct Kernel {
+  KernelVersion version = kKernelVersions.front();
   bool line_interrupts = true;  // CONFIG_VFIO_PCI_INTX
 
   bool operator==(const Kernel&) const = default;

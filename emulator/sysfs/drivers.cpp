@@ -120,7 +120,9 @@ class Drivers final : public DriverListener {
     if (function.BoundToVfio()) AddVfio(function);
   }
 
+  // Virtual functions come and go with their physical one alone.
   void AddScanning(const PciFunction& function) {
+    if (function.slot != nullptr && function.slot->physical_function() != nullptr) return;
     PciBusType& bus = machine_.pci_bus();
     tree_.Writable(function.path + "/rescan", nullptr, WhenAsked([&bus](long written) -> Reply {
                      bus.Rescan();

@@ -51,9 +51,9 @@ u32 IrqOf(const PciFunction& function) {
   return pin == 0 ? 0 : 16 + (function.bdf.device + pin - 1) % 4;
 }
 
-// How the kernel can reset the function alone; empty when it cannot.
-std::string AvailableResets(const PciFunction& function) {
-  return function.slot != nullptr ? function.slot->AvailableResets()
+// How the kernel found that it can reset the function alone; empty when it cannot.
+std::string FoundResets(const PciFunction& function) {
+  return function.slot != nullptr ? function.slot->FoundResets()
                                   : FunctionResets(function.config());
 }
 
@@ -141,7 +141,7 @@ Reply ChooseResets(DeviceSlot& slot, std::string_view text) {
   const std::string_view wanted = FirstLine(text);
   const std::string available = " " + slot.AvailableResets() + " ";
   if (wanted == "default") {
-    slot.ChooseResets(std::nullopt);
+    slot.ChooseResets(slot.AvailableResets());
     return static_cast<long>(text.size());
   }
   for (std::string_view left = wanted; !left.empty();) {
@@ -157,7 +157,8 @@ Reply ChooseResets(DeviceSlot& slot, std::string_view text) {
 // drivers/pci/pci-sysfs.c reset_store.
 Reply ResetBySysfs(DeviceSlot& slot, std::string_view text) {
   if (ParseNumber(text) != u64{1}) return Fail(EINVAL, "only 1 resets");
-  if (slot.Resets().empty()) return Fail(ENOTTY, "all reset methods have been taken away");
+  if (!slot.CanReset())
+    return Fail(ENOTTY, fmt::format("no reset method of '{}' works", slot.Resets()));
   slot.ResetFunction();
   return static_cast<long>(text.size());
 }
@@ -165,7 +166,7 @@ Reply ResetBySysfs(DeviceSlot& slot, std::string_view text) {
 void AddResets(Tree& tree, const PciFunction& function) {
   const std::string& path = function.path;
   DeviceSlot* slot = function.slot;
-  if (slot == nullptr) return tree.Line(path + "/reset_method", AvailableResets(function));
+  if (slot == nullptr) return tree.Line(path + "/reset_method", FoundResets(function));
   tree.Writable(
       path + "/reset_method",
       [slot] {
@@ -191,7 +192,7 @@ void AddSettings(Tree& tree, const PciFunction& function) {
   tree.Line(path + "/broken_parity_status", "0");
   tree.Line(path + "/dma_mask_bits", "32");
   tree.Line(path + "/consistent_dma_mask_bits", "32");
-  if (!AvailableResets(function).empty()) AddResets(tree, function);
+  if (!FoundResets(function).empty()) AddResets(tree, function);
 }
 
 // Virtual functions come with the topology and stay (drivers/pci/iov.c sriov_numvfs_store).

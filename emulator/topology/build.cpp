@@ -83,8 +83,11 @@ class Placement {
     Bdf first = slot.bdf(), other = slot.bdf();
     first.function = 0;
     bool multifunction = false;
-    for (other.function = 1; other.function < 8; ++other.function)
-      multifunction |= machine_.device(other) != nullptr || machine_.bridges().contains(other);
+    for (other.function = 1; other.function < 8; ++other.function) {
+      const DeviceSlot* function = machine_.device(other);
+      const bool is_virtual = function != nullptr && function->physical_function() != nullptr;
+      multifunction |= (function != nullptr && !is_virtual) || machine_.bridges().contains(other);
+    }
     slot.PlaceBars(layouts, multifunction && slot.bdf() == first);
     return PlaceRom(slot);
   }

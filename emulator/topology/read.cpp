@@ -104,8 +104,22 @@ void ReadIommu(const JsonValue& value, Draft& draft) {
   }
 }
 
+void ReadKernelVersion(const JsonValue& value, Draft& draft) {
+  const auto name = value.Text("a version like \"7.3\"");
+  if (!name) return;
+  const auto found = std::ranges::find(kKernelVersions, *name, &KernelVersion::name);
+  if (found != kKernelVersions.end()) {
+    draft.kernel.version = *found;
+    return;
+  }
+  std::vector<std::string> names;
+  for (const KernelVersion& version : kKernelVersions) names.emplace_back(version.name);
+  value.Report(fmt::format("no kernel version {}", Quote(*name)), [&] { return OneOf(names, ""); });
+}
+
 void ReadKernel(const JsonValue& value, Draft& draft) {
-  const JsonObject fields(value, {"line_interrupts"});
+  const JsonObject fields(value, {"version", "line_interrupts"});
+  if (const auto version = fields.Find("version")) ReadKernelVersion(*version, draft);
   if (const auto flag = fields.Find("line_interrupts"))
     Assign(draft.kernel.line_interrupts, flag->Flag());
 }

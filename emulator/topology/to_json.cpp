@@ -63,13 +63,15 @@ json ToJson(const TopologySpec& spec, const DeviceFacts& facts) {
     for (const Bdf& member : group.members) members.push_back(member.ToString());
     groups.push_back({{"id", group.id}, {"members", members}});
   }
-  return {{"name", spec.name},
-          {"description", spec.description},
-          {"bridges", bridges},
-          {"iommu", IommuToJson(spec.iommu)},
-          {"kernel", {{"line_interrupts", spec.kernel.line_interrupts}}},
-          {"devices", devices},
-          {"groups", groups}};
+  return {
+      {"name", spec.name},
+      {"description", spec.description},
+      {"bridges", bridges},
+      {"iommu", IommuToJson(spec.iommu)},
+      {"kernel",
+       {{"version", spec.kernel.version.name}, {"line_interrupts", spec.kernel.line_interrupts}}},
+      {"devices", devices},
+      {"groups", groups}};
 }
 
 }  // namespace vfiolab::topology

@@ -10,6 +10,12 @@ using uapi::IoctlCall;
 using uapi::IoctlRow;
 using uapi::Ioctls;
 
+namespace {
+
+constexpr u64 kNestingType = 6;  // VFIO_TYPE1_NESTING_IOMMU, which newer headers do not have
+
+}  // namespace
+
 Result<> Container::Attach(Group& group) {
   if (type1_->has_invalid_addresses()) return Fail(EBUSY, "a mapping's vaddr is invalid");
   if (!machine_.iommu().interrupt_isolation && !machine_.parameters().allow_unsafe_interrupts)
@@ -36,6 +42,8 @@ long Container::Extension(u64 extension) const {
     case VFIO_TYPE1v2_IOMMU:
     case VFIO_UNMAP_ALL:
       return 1;
+    case kNestingType:
+      return machine_.kernel().version.nesting_type ? 1 : 0;
     case VFIO_UPDATE_VADDR:
       return type1_ ? 1 : 0;
     case VFIO_DMA_CC_IOMMU:
@@ -49,10 +57,12 @@ Result<> Container::SetIommu(u64 type) {
   if (groups_.empty()) return Fail(EINVAL, "no group is in the container");
   if (type1_) return Fail(EINVAL, "the IOMMU is already set");
   if (Extension(type) <= 0) return Fail(ENODEV, fmt::format("no IOMMU of type {}", type));
+  if (type == kNestingType) return Fail(EINVAL, "the IOMMU has no nested domains");
   if (type != VFIO_TYPE1_IOMMU && type != VFIO_TYPE1v2_IOMMU)
     return Fail(EINVAL, fmt::format("{} is an extension, not a type", type));
-  type1_ = std::make_shared<Type1>(machine_.iommu(), machine_.parameters().dma_entry_limit,
-                                   static_cast<unsigned>(type));
+  type1_ =
+      std::make_shared<Type1>(machine_.iommu(), machine_.kernel().version,
+                              machine_.parameters().dma_entry_limit, static_cast<unsigned>(type));
   for (const auto& [id, group] : groups_) {
     if (auto attached = Attach(*group); !attached) {
       for (const auto& [other, undo] : groups_) undo->iommu_group().Attach(nullptr);

@@ -19,7 +19,7 @@ void Device::Open() {
   if (slot_.physical_function() != nullptr) decode = 0;  // has no such bits
   config.SetBits(PCI_COMMAND, 2, PCI_COMMAND_MASTER, false);
   config.SetBits(PCI_COMMAND, 2, decode, true);
-  can_reset_ = !slot_.Resets().empty();
+  can_reset_ = slot_.CanReset();
   if (can_reset_) slot_.ResetFunction();
   saved_ = config;
   config.SetBits(PCI_COMMAND, 2, PCI_COMMAND_INTX_DISABLE, false);

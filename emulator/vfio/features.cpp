@@ -19,13 +19,14 @@ Reply DeviceFile::Feature(const IoctlCall& call) {
   if (!(feature.flags & kProbe) && operation == (kGet | kSet))
     return Fail(EINVAL, "GET and SET at once");
   const u32 index = feature.flags & VFIO_DEVICE_FEATURE_MASK;
-  if (index == kDmaBuf) {
+  const KernelVersion& kernel = device_.slot().machine().kernel().version;
+  if (index == kDmaBuf && kernel.dma_buf_feature) {
     if (operation & kSet) return Fail(EINVAL, "the feature cannot be set");
     if (feature.flags & kProbe) return 0;
     if (operation != kGet) return Fail(EINVAL, "neither GET nor SET");
     return GetDmaBuf(call, feature.argsz);
   }
-  if (index == kMigrationPrecopyInfo)
+  if (index == kMigrationPrecopyInfo && kernel.precopy_info_feature)
     return Fail(EINVAL, "a device without migration has no pre-copy");  // asked even before PROBE
   const bool token = index == kVfToken && device_.has_token();
   if (!token && (index < kLowPowerEntry || index > kLowPowerExit))

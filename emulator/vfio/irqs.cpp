@@ -53,8 +53,13 @@ u32 Irqs::Count(u32 index) const {
       if (const u8 at = config.FindCapability(PCI_CAP_ID_MSIX))
         return (config.Get(at + PCI_MSIX_FLAGS, 2) & PCI_MSIX_FLAGS_QSIZE) + 1;
       return 0;
+    case VFIO_PCI_ERR_IRQ_INDEX:
+      return slot_.machine().kernel().version.errors_of_conventional_pci ||
+                     config.FindCapability(PCI_CAP_ID_EXP)
+                 ? 1
+                 : 0;
     default:
-      return 1;  // ERR and REQ
+      return 1;  // REQ
   }
 }
 
@@ -62,6 +67,8 @@ Reply Irqs::GetInfo(const IoctlCall& call) const {
   vfio_irq_info info{};
   TRY(CopyIn(call, info));
   if (info.index >= kIndexes) return Fail(EINVAL, fmt::format("no IRQ index {}", info.index));
+  if (info.index == VFIO_PCI_ERR_IRQ_INDEX && Count(info.index) == 0)
+    return Fail(EINVAL, "a device without PCI Express has no ERR interrupt");
   info.flags = VFIO_IRQ_INFO_EVENTFD;
   if (info.index == VFIO_PCI_INTX_IRQ_INDEX)
     info.flags |= VFIO_IRQ_INFO_MASKABLE | VFIO_IRQ_INFO_AUTOMASKED;

@@ -12,6 +12,7 @@ using uapi::IoctlCall;
 
 namespace {
 
+constexpr u64 kLastIova = ~u64{0};
 // The most bytes a dirty bitmap may have (DIRTY_BITMAP_SIZE_MAX).
 constexpr u64 kMaxBitmapSize = 256_MiB;
 // Where a process's memory ends (TASK_SIZE_MAX of x86-64).
@@ -54,8 +55,12 @@ uapi::CapabilityChain InfoChain(const Iommu& iommu, u64 available,
 
 }  // namespace
 
-Type1::Type1(const Iommu& iommu, u32 limit, unsigned version)
-    : iommu_(iommu), version_(version), allowed_(iommu.AllowedRanges()), available_(limit) {}
+Type1::Type1(const Iommu& iommu, const KernelVersion& kernel, u32 limit, unsigned version)
+    : iommu_(iommu),
+      kernel_(kernel),
+      version_(version),
+      allowed_(iommu.AllowedRanges()),
+      available_(limit) {}
 
 Type1::~Type1() {
   for (auto it = ioas_->mappings().begin(); it != ioas_->mappings().end();) it = Remove(it);
@@ -84,8 +89,8 @@ Result<> Type1::CheckMap(const vfio_iommu_type1_dma_map& map) const {
   const bool update = map.flags & VFIO_DMA_MAP_FLAG_VADDR;
   if (map.size == 0) return Fail(EINVAL, "size is 0");
   if (!IovaRange::Of(map.iova, map.size) || !IovaRange::Of(map.vaddr, map.size))
-    return Fail(EOVERFLOW, fmt::format("iova {:#x} or vaddr {:#x} + size {:#x} wraps", map.iova,
-                                       map.vaddr, map.size));
+    return Fail(kernel_.wrapped_range, fmt::format("iova {:#x} or vaddr {:#x} + size {:#x} wraps",
+                                                   map.iova, map.vaddr, map.size));
   if (update == (access != 0))
     return Fail(EINVAL, fmt::format("flags {:#x}: READ and WRITE, or VADDR alone", map.flags));
   if ((map.size | map.iova | map.vaddr) & (iommu_.SmallestPage() - 1))
@@ -106,7 +111,7 @@ Reply Type1::MapDma(const IoctlCall& call) {
 }
 
 Reply Type1::MapNew(CallContext& caller, const vfio_iommu_type1_dma_map& map, IovaRange range) {
-  if (const auto it = ioas_->FirstOverlap(range); it != ioas_->mappings().end())
+  if (const auto it = FirstIn(range); it != ioas_->mappings().end())
     return Fail(EEXIST, fmt::format("iova {:#x}-{:#x} is already mapped", it->second.iova.first,
                                     it->second.iova.last));
   if (available_ == 0) return Fail(ENOSPC, "all mappings are in use");
@@ -127,14 +132,16 @@ Reply Type1::MapNew(CallContext& caller, const vfio_iommu_type1_dma_map& map, Io
   }
   const u64 pages = *pinned / kPageSize;
   TRY(space->ChargeLocked(pages));
-  ioas_->Insert({range, ClientAddress{map.vaddr}, permissions, std::move(space), pages, true});
+  const Permissions translated{.read = permissions.read || kernel_.write_implies_read,
+                               .write = permissions.write};
+  ioas_->Insert({range, ClientAddress{map.vaddr}, translated, std::move(space), pages, true});
   --available_;
   return 0;
 }
 
 Reply Type1::UpdateAddress(CallContext& caller, const vfio_iommu_type1_dma_map& map,
                            IovaRange range) {
-  const auto it = ioas_->FirstOverlap(range);
+  const auto it = FirstIn(range);
   if (it == ioas_->mappings().end()) return Fail(ENOENT, "nothing is mapped there");
   Mapping& mapping = it->second;
   if (mapping.address_valid || mapping.iova != range)
@@ -149,6 +156,12 @@ Reply Type1::UpdateAddress(CallContext& caller, const vfio_iommu_type1_dma_map& 
   mapping.address_valid = true;
   --invalid_addresses_;
   return 0;
+}
+
+Ioas::Mappings::iterator Type1::FirstIn(IovaRange range) {
+  // Where the sum of its first address and its size is taken, it is 0.
+  if (!kernel_.ranges_to_the_end && range.last == kLastIova) return ioas_->mappings().end();
+  return ioas_->FirstOverlap(range);
 }
 
 Ioas::Mappings::iterator Type1::Remove(Ioas::Mappings::iterator it) {
@@ -171,7 +184,8 @@ Result<> Type1::CheckUnmap(const vfio_iommu_type1_dma_unmap& unmap) const {
     return Fail(EINVAL,
                 fmt::format("size {:#x} is 0 or no multiple of {:#x}", unmap.size, mask + 1));
   if (!IovaRange::Of(unmap.iova, unmap.size))
-    return Fail(EOVERFLOW, fmt::format("iova {:#x} + size {:#x} wraps", unmap.iova, unmap.size));
+    return Fail(kernel_.wrapped_range,
+                fmt::format("iova {:#x} + size {:#x} wraps", unmap.iova, unmap.size));
   return {};
 }
 
@@ -189,8 +203,7 @@ Result<> Type1::CheckNotBisected(IovaRange range) {
 Result<u64> Type1::InvalidateAddresses(IovaRange range) {
   std::vector<Mapping*> marked;
   u64 bytes = 0;
-  for (auto it = ioas_->FirstOverlap(range);
-       it != ioas_->mappings().end() && it->first <= range.last; ++it) {
+  for (auto it = FirstIn(range); it != ioas_->mappings().end() && it->first <= range.last; ++it) {
     if (it->first < range.first) break;  // v1, as in Unmap()
     if (!it->second.address_valid) {
       for (Mapping* mapping : marked) mapping->address_valid = true;
@@ -206,11 +219,13 @@ Result<u64> Type1::InvalidateAddresses(IovaRange range) {
 
 Result<u64> Type1::Unmap(const vfio_iommu_type1_dma_unmap& unmap) {
   const bool all = unmap.flags & VFIO_DMA_UNMAP_FLAG_ALL;
-  const IovaRange range = all ? IovaRange{0, ~u64{0}} : *IovaRange::Of(unmap.iova, unmap.size);
+  // No IOMMU translates the last page.
+  const IovaRange range =
+      all ? IovaRange{0, kLastIova - kPageSize} : *IovaRange::Of(unmap.iova, unmap.size);
   if (version_ == VFIO_TYPE1v2_IOMMU && !all) TRY(CheckNotBisected(range));
   if (unmap.flags & VFIO_DMA_UNMAP_FLAG_VADDR) return InvalidateAddresses(range);
   u64 bytes = 0;
-  auto it = ioas_->FirstOverlap(range);
+  auto it = FirstIn(range);
   while (it != ioas_->mappings().end() && it->first <= range.last) {
     // v1 stops at a mapping that begins before the range, and takes whole one that ends after it.
     if (it->first < range.first) break;
@@ -264,8 +279,7 @@ Result<> Type1::WriteDirtyBits(CallContext& caller, IovaRange range, const vfio_
   const u64 page = iommu_.SmallestPage();
   // Taken first: while the client's memory is waited for, mappings may go.
   std::vector<IovaRange> covered;
-  for (auto it = ioas_->FirstOverlap(range);
-       it != ioas_->mappings().end() && it->first <= range.last; ++it)
+  for (auto it = FirstIn(range); it != ioas_->mappings().end() && it->first <= range.last; ++it)
     covered.push_back(it->second.iova);
   for (const IovaRange& mapped : covered) {
     const u64 first = (mapped.first - range.first) / page;
@@ -303,7 +317,9 @@ Reply Type1::DirtyPages(const IoctlCall& call) {
   const auto get = TRY(call.caller.memory().Load<Get>(call.pointer() + kHeader));
   if (get.size == 0) return Fail(EINVAL, "size is 0");
   const auto range = IovaRange::Of(get.iova, get.size);
-  if (!range) return Fail(EOVERFLOW, "the range wraps");
+  if (!range || (!kernel_.ranges_to_the_end && range->last == kLastIova))
+    return Fail(kernel_.wrapped_range,
+                fmt::format("iova {:#x} + size {:#x} wraps", get.iova, get.size));
   const auto bitmap = TRY(CopyInBitmap(call, kHeader + offsetof(Get, bitmap), get.size));
   const u64 page = iommu_.SmallestPage();
   if (bitmap.pgsize != page || (get.iova | get.size) & (page - 1) || !dirty_tracking_)

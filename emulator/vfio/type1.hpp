@@ -8,6 +8,7 @@
 
 #include "iommu/ioas.hpp"
 #include "iommu/iommu.hpp"
+#include "machine/kernel.hpp"
 #include "uapi/ioctl_table.hpp"
 #include "vfio/dirty_bitmap.hpp"
 
@@ -17,7 +18,7 @@ class Type1 {
  public:
   // `limit` is how many mappings it may hold. `version` is VFIO_TYPE1_IOMMU or VFIO_TYPE1v2_IOMMU:
   // v2 refuses to cut a mapping in two.
-  Type1(const Iommu& iommu, u32 limit, unsigned version);
+  Type1(const Iommu& iommu, const KernelVersion& kernel, u32 limit, unsigned version);
   ~Type1();
   Type1(const Type1&) = delete;
   Type1& operator=(const Type1&) = delete;
@@ -39,12 +40,15 @@ class Type1 {
   Result<u64> Unmap(const vfio_iommu_type1_dma_unmap& unmap);
   Result<> CheckNotBisected(IovaRange range);
   Result<u64> InvalidateAddresses(IovaRange range);
+  // The first mapping in the range, as this kernel finds it.
+  Ioas::Mappings::iterator FirstIn(IovaRange range);
   Ioas::Mappings::iterator Remove(Ioas::Mappings::iterator it);
 
   Result<vfio_bitmap> CopyInBitmap(const uapi::IoctlCall& call, u64 offset, u64 size) const;
   Result<> WriteDirtyBits(CallContext& caller, IovaRange range, const vfio_bitmap& bitmap);
 
   const Iommu& iommu_;
+  const KernelVersion& kernel_;
   unsigned version_;
   std::vector<IovaRange> allowed_;
   u64 available_;  // mappings that may still be made

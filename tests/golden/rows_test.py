@@ -5,6 +5,7 @@ usage: rows_test.py [--unrecorded]
 
 Every row but those in "Rows without a trace" is named by a trace; traces name rows that exist; every
 trace has its header and its comment; every operation has a result. --unrecorded: results may be missing.
+What Linux 6.12 answers otherwise is in `older` with the rows and a reason, and in traces-6.12.
 """
 
 import re
@@ -70,6 +71,38 @@ def read_trace(path):
     return rows, lacking, complaints
 
 
+def without_answers(path):
+    lines = (line.rsplit(" -> ", 1)[0] for line in path.read_text().splitlines())
+    return [line for line in lines if not line.startswith("recorded ")]
+
+
+def answers(path):
+    return [line.rsplit(" -> ", 1)[1] for line in path.read_text().splitlines() if " -> " in line]
+
+
+def check_older():
+    """What is wrong with the list and the traces of the older kernel."""
+    complaints = []
+    traces = {str(path.relative_to(HERE / "traces-6.12")): path
+              for path in (HERE / "traces-6.12").rglob("*.trace")}
+    lines = [line.split(None, 2) for line in (HERE / "older").read_text().splitlines()
+             if not line.startswith("#")]
+    listed = {line[0]: line[1:] for line in lines}
+    if list(listed) != sorted(listed) or len(lines) != len(listed):
+        complaints.append("older: not sorted, or a trace is there twice")
+    for name in sorted(traces.keys() ^ listed.keys()):
+        complaints.append(f"older: {name} is {'not listed' if name in traces else 'not in traces-6.12'}")
+    for name in sorted(traces.keys() & listed.keys()):
+        newest, older = HERE / "traces" / name, traces[name]
+        if not newest.exists() or without_answers(newest) != without_answers(older):
+            complaints.append(f"traces-6.12/{name}: not the operations of traces/{name}")
+        elif answers(newest) == answers(older):
+            complaints.append(f"traces-6.12/{name}: answered as by the newest kernel")
+        elif listed[name][:1] != [",".join(read_trace(newest)[0]) or "-"] or len(listed[name]) != 2:
+            complaints.append(f"older: {name} has other rows, or no reason")
+    return complaints
+
+
 def main():
     arguments = sys.argv[1:]
     if arguments not in ([], ["--unrecorded"]):
@@ -90,6 +123,7 @@ def main():
         lacking += without_result
         unfinished += without_result > 0
     complaints += [f"rows.md: no trace proves row {row}" for row in wanted if row not in proven]
+    complaints += check_older()
     if lacking and not arguments:
         complaints.append(f"{lacking} operations in {unfinished} traces have no result")
     for complaint in complaints:

@@ -1,12 +1,12 @@
 """Moves on containers and groups."""
-from fuzz_state import DEVICES, Container, Device, DeviceFile, Group, given
+from fuzz_state import Container, Device, DeviceFile, Group, given
 
-GROUPS = ("edu", "edu2", "testdev", "intx", "msix", "nic", "nvme", "shared1")
+WRONG_TOKEN = "00112233-4455-6677-8899-aabbccddeeff"
 INFO_SIZES = (16, 20, 24, 40, 55, 56, 72, 87, 88, 119, 120, 121, 136, 256)
 
 
-def group_weights(names):
-    return [(name, DEVICES[name].weight) for name in names]
+def group_weights(w, names):
+    return [(name, w.machine.facts[name].weight) for name in names]
 
 
 def make_container(w, process):
@@ -33,12 +33,12 @@ def make_group(w, process, name):
 
 def open_group(w):
     process = w.pick(w.machine.processes.values())
-    closed = [name for name in GROUPS if name not in w.machine.open_groups]
+    closed = [name for name in w.machine.groups if name not in w.machine.open_groups]
     if w.wrong() and w.machine.open_groups:
         taken = w.pick(w.machine.open_groups)
         w.say(process, f"open /dev/vfio/{w.pick([f'{{{taken}.group}}', '999', '-1'])} rw")
     elif closed and len(w.machine.open_groups) < 5:
-        make_group(w, process, w.weighted(group_weights(closed)))
+        make_group(w, process, w.weighted(group_weights(w, closed)))
     else:
         return False
 
@@ -58,30 +58,47 @@ def choose_model(w, process, container, model):
 
 def set_up(w):
     """A container, a group and its devices, ready for use. Now and then a step is left out."""
-    closed = [name for name in GROUPS if name not in w.machine.open_groups]
+    closed = [name for name in w.machine.groups if name not in w.machine.open_groups]
     if not closed:
         return False
     process = w.pick(w.machine.processes.values())
     usable = [n for n, t in process.files.items() if t.kind == "container"
               and t.model and not any(not m.valid for m in t.maps.values())]
     container = w.pick(usable) if usable and w.chance(0.3) else make_container(w, process)
-    handle = make_group(w, process, w.weighted(group_weights(closed)))
+    handle = make_group(w, process, w.weighted(group_weights(w, closed)))
     if w.chance(0.05):
         return None
     join(w, process, handle, container)
     if not process.files[container].model:
         choose_model(w, process, container, w.weighted([(3, 5), (1, 1)]))
-    for name in [n for n, facts in DEVICES.items() if facts.group == process.files[handle].name]:
+    for name in w.machine.members(process.files[handle].name):
         if w.chance(0.9):
             make_device(w, process, handle, name)
 
 
+def token_for(w, name):
+    """What is written behind the device's name: a token where one is needed, or may be given."""
+    facts, machine = w.machine.facts[name], w.machine
+    if facts.has_token and (machine.virtual_function_open() or w.chance(0.8)):
+        machine.token_given = True
+    elif not facts.physical:
+        return ""
+    return f" vf_token={machine.token}"
+
+
+def can_open(w, name):
+    return w.machine.token_given or not w.machine.facts[name].physical
+
+
 def make_device(w, process, handle, name):
-    """GET_DEVICE_FD that succeeds. What a trace before may have left in an edu is taken back."""
+    """GET_DEVICE_FD that succeeds, but for a virtual function whose token nobody has given. What a trace
+    before may have left in an edu is taken back."""
     file = w.name("d")
-    w.say(process, f'{file} = ioctl {handle} VFIO_GROUP_GET_DEVICE_FD "{{{name}}}"')
+    w.say(process, f'{file} = ioctl {handle} VFIO_GROUP_GET_DEVICE_FD "{{{name}}}{token_for(w, name)}"')
+    if not can_open(w, name):
+        return None
     first = name not in w.machine.open_devices
-    device = w.machine.open_devices.setdefault(name, Device(name))
+    device = w.machine.open_devices.setdefault(name, Device(name, w.machine.facts[name]))
     w.keep(process, file, DeviceFile(w.machine, device, process.files[handle]))
     if device.facts.edu and first:
         w.say(process, f"pwrite {file} 0:0x20 u32:0")
@@ -91,16 +108,18 @@ def make_device(w, process, handle, name):
 
 @given(lambda w: w.file_of("group"))
 def get_device(w, process, handle, group):
-    mine = [name for name, facts in DEVICES.items() if facts.group == group.name]
+    mine = w.machine.members(group.name)
     ready = group.container and group.container.model
     if ready and not w.wrong() and len(w.machine.every("device")) < 8:
         make_device(w, process, handle, w.pick(mine))
         return None
     name = w.pick(mine)
     texts = ["0000:00:1f.0", "0000:ff:00.0", "", f"{{{name}}}x", "nonsense", f"{{{name}}} x"]
-    texts.append("{%s}" % w.pick([n for n in DEVICES if n not in mine]))
+    texts.append("{%s}" % w.pick([n for n in w.machine.facts if n not in mine]))
     if not ready:
         texts += [f"{{{name}}}"] * 4
+    if not w.machine.facts[name].has_token or w.machine.virtual_function_open():
+        texts += [f"{{{name}}} vf_token={WRONG_TOKEN}"] * 2
     word = w.pick([f'"{w.pick(texts)}"'] * 5 + ["at=bad", "at=null"])
     w.say(process, f"ioctl {handle} VFIO_GROUP_GET_DEVICE_FD {word}")
 

@@ -170,6 +170,8 @@ def map_bar(w):
     process, handle, file = found
     bars = file.device.facts.bars
     good = [bar for bar, (size, kind) in bars.items() if kind == "memory" and size >= 0x1000]
+    if not good:
+        return False
     bar = w.pick(good)
     size = w.pick((0x1000, bars[bar][0]))
     if w.wrong():
@@ -239,6 +241,45 @@ def feature(w, process, handle, file):
                    f"{w.spoiled(8) or w.pick(('', ' data=zero:16'))}")
 
 
+@given(lambda w: any_device(w, lambda device: device.facts.has_token))
+def token(w, process, handle, _):
+    """A physical function gets another token while it is open."""
+    words = f" data=x:{w.machine.token.replace('-', '')}"
+    spoil = w.pick((" argsz=23", " room=23", " at=bad")) if w.wrong() else ""
+    w.say(process, f"ioctl {handle} VFIO_DEVICE_FEATURE flags={SET:#x}{words}{spoil}")
+    if not spoil:
+        w.machine.token_given = True
+
+
+@given(any_device)
+def dma_buf(w, process, handle, file):
+    """A descriptor of a part of a BAR; it is closed at once."""
+    bars = [(bar, size) for bar, (size, kind) in file.device.facts.bars.items() if kind == "memory"]
+    bar, size = w.pick(bars)
+    start = w.random.randrange(max(size // 0x1000, 1)) * 0x1000
+    region, nonzero, count, length, more = bar, 0, 1, 0x1000, ""
+    if w.wrong():
+        which = w.pick(["region", "flags", "count", "length", "start", "words"])
+        if which == "region":
+            region = w.pick((5, 6, 7, 9, 0xffffffff))
+        elif which == "flags":
+            nonzero = w.pick((1, 0x80000000))
+        elif which == "count":
+            count = w.pick((0, 2, 3))
+        elif which == "length":
+            length = w.pick((0, 1, 0x800, 0x1001, size + 0x1000))
+        elif which == "start":
+            start = w.pick((1, 0x800, size, size - 0x800, 0xfffff000))
+        else:
+            more = w.pick((" argsz=23", " room=24", " at=bad", " argsz=8"))
+    name = w.name("f")
+    w.say(process, f"{name} = ioctl {handle} VFIO_DEVICE_FEATURE flags={GET | 11:#x} "
+                   f"data=[{region} 0 {nonzero} {count} {start:#x} 0 {length:#x} 0]{more}")
+    if (region, nonzero, count, length, more) == (bar, 0, 1, 0x1000, "") and start + length <= size:
+        w.say(process, f"lseek {name} 0 {w.pick(('end', 'set'))}")
+        w.say(process, f"close {name}")
+
+
 @given(any_device)
 def low_power(w, process, handle, _):
     entry, leave = SET | 3, SET | 5
@@ -248,4 +289,5 @@ def low_power(w, process, handle, _):
 
 MOVES = [(info, 3), (region_info, 5), (irq_info, 4), (read_config, 6), (write_config, 4),
          (command, 3), (power, 0.7), (edu_registers, 4), (memory_bar, 4), (absent_region, 2),
-         (map_bar, 3), (touch_bar, 4), (reset, 1), (hot_reset, 3), (feature, 4), (low_power, 0.7)]
+         (map_bar, 3), (touch_bar, 4), (reset, 1), (hot_reset, 3), (feature, 4), (low_power, 0.7), (token, 1),
+         (dma_buf, 2)]

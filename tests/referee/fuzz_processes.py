@@ -7,7 +7,10 @@ from fuzz_state import Event, Process, drop, given
 def fork(w):
     if len(w.machine.processes) >= 3 or w.chance(0.5):
         return False
-    parent = w.pick(w.machine.processes.values())
+    fork_of(w, w.pick(w.machine.processes.values()))
+
+
+def fork_of(w, parent):
     name = w.name("p")
     w.say(parent, f"fork {name}")
     child = Process(name)
@@ -21,6 +24,7 @@ def fork(w):
         if memory.file:
             memory.file.refs += 1
     w.machine.processes[name] = child
+    return child
 
 
 def end(w):

@@ -1,6 +1,8 @@
 """What a generated trace has made so far: enough of VFIO's rules to know what would succeed."""
 import functools
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+from fuzz_facts import DRIVERS, MACHINES
 
 INTX, MSI, MSIX, ERR, REQ = range(5)
 
@@ -17,40 +19,6 @@ def given(find):
     return decorate
 
 
-@dataclass(frozen=True)
-class Facts:
-    """A device of machine `referee`, as a client can know it."""
-    group: str
-    bars: dict                  # index: (size, "memory" | "io")
-    irqs: tuple                 # vectors of INTx, MSI and MSI-X
-    config: int = 256
-    edu: bool = False
-    memory_bar: int = -1        # the BAR that is memory
-    can_reset: bool = False
-    bus_reset: bool = False
-    capabilities: dict = field(default_factory=dict)
-    weight: int = 1
-
-
-EDU_BARS = {0: (0x100000, "memory")}
-DEVICES = {
-    "edu": Facts("edu", EDU_BARS, (1, 1, 0), edu=True, capabilities={"msi": 0x40}, weight=6),
-    "edu2": Facts("edu2", EDU_BARS, (1, 1, 0), edu=True, capabilities={"msi": 0x40}, weight=4),
-    "testdev": Facts("testdev", {0: (0x1000, "memory"), 1: (0x100, "io"), 2: (0x10000, "memory")},
-                     (0, 0, 0), memory_bar=2, weight=4),
-    "intx": Facts("intx", {0: (0x20000, "memory"), 1: (0x40, "io")}, (1, 0, 0), weight=2),
-    "msix": Facts("msix", {0: (0x2000, "memory"), 1: (0x1000, "memory")}, (0, 0, 4),
-                  capabilities={"msix": 0x40}, weight=2),
-    "nic": Facts("nic", {0: (0x20000, "memory"), 1: (0x20000, "memory"), 2: (0x20, "io"),
-                         3: (0x4000, "memory")}, (1, 1, 5), config=4096, can_reset=True,
-                 bus_reset=True, capabilities={"msi": 0xd0, "msix": 0xa0, "pm": 0xc8, "exp": 0xe0}),
-    "nvme": Facts("nvme", {0: (0x4000, "memory")}, (1, 0, 65), config=4096, can_reset=True,
-                  bus_reset=True, capabilities={"msix": 0x40, "pm": 0x60, "exp": 0x80}),
-    "shared1": Facts("shared1", EDU_BARS, (1, 1, 0), edu=True, bus_reset=True,
-                     capabilities={"msi": 0x40}, weight=2),
-    "shared2": Facts("shared1", {0: (0x1000, "memory"), 1: (0x100, "io"), 2: (0x1000, "memory")},
-                     (0, 0, 0), memory_bar=2, bus_reset=True, weight=2),
-}
 APERTURE = (1 << 39) - 1
 MSI_WINDOW = (0xfee00000, 0xfeefffff)
 
@@ -129,8 +97,8 @@ class Group(Thing):
 class Device:
     """A device while it is open; the last close forgets all of it."""
 
-    def __init__(self, name):
-        self.name, self.facts, self.files = name, DEVICES[name], 0
+    def __init__(self, name, facts):
+        self.name, self.facts, self.files = name, facts, 0
         self.irq, self.vectors = None, {}       # the enabled index, and eventfds by vector
         self.single = {}                        # eventfds of ERR and REQ
         self.unmask_fd = False
@@ -180,9 +148,19 @@ class Process:
 
 
 class Machine:
-    def __init__(self):
+    def __init__(self, name, token):
+        self.facts, self.drivers = MACHINES[name], DRIVERS[name]
+        self.groups = list(dict.fromkeys(facts.group for facts in self.facts.values()))
+        # Of its own for each trace: physical functions keep theirs. `token_given`: this one is it.
+        self.token, self.token_given = token, False
         self.processes = {"main": Process("main")}
         self.open_groups, self.open_devices = {}, {}
+
+    def members(self, group):
+        return [name for name, facts in self.facts.items() if facts.group == group]
+
+    def virtual_function_open(self):
+        return any(device.facts.physical for device in self.open_devices.values())
 
     def every(self, kind):
         """(process, name, thing) of all descriptors of a kind, in the order they were made."""

@@ -8,6 +8,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 import compare                                      # noqa: E402
 from fuzz import Campaign                           # noqa: E402
+from fuzz_facts import MACHINES                     # noqa: E402
 from generate import generate                       # noqa: E402
 from shrink import shrink                           # noqa: E402
 from trace_names import Scope, parse                # noqa: E402
@@ -42,7 +43,10 @@ class Side:
 
 
 class FakeSides:
-    rounds = 0
+    rounds, machine = 0, pathlib.Path("referee")
+
+    def name(self):
+        return "Linux"
 
     def play(self, traces):
         self.rounds += 1
@@ -62,18 +66,39 @@ class GeneratorTest(unittest.TestCase):
             self.assertLess(count, 120)
 
     def test_traces_use_only_names_that_exist(self):
-        for seed in range(200):
-            scope = Scope()
-            for line in compare.operations(generate(seed, 60)):
-                operation = parse(line.operation)
-                self.assertEqual(scope.missing(operation), set(), f"seed {seed}: {line.operation}")
-                scope.follow(operation)
+        for machine in MACHINES:
+            for seed in range(100):
+                scope = Scope()
+                for line in compare.operations(generate(seed, 60, machine)):
+                    operation = parse(line.operation)
+                    self.assertEqual(scope.missing(operation), set(), f"{machine} {seed}: {line.operation}")
+                    scope.follow(operation)
+
+    def test_a_device_that_loses_its_driver_gets_it_back(self):
+        unbound = 0
+        for machine in MACHINES:
+            for seed in range(100):
+                without, overrides = set(), {}
+                for line in compare.operations(generate(seed, 60, machine)):
+                    words = parse(line.operation).words
+                    if "vfio-pci/unbind" in line.operation and words[1] != "0000:00:1e.7":
+                        without.add(words[1])
+                        unbound += 1
+                    elif len(words) > 1 and words[0].endswith(("vfio-pci/bind", "drivers_probe")):
+                        if overrides.get(words[1], "vfio-pci") == "vfio-pci":
+                            without.discard(words[1])
+                    elif words and words[0].endswith("driver_override") and len(words) > 1:
+                        overrides["{" + words[0].split("{")[1].split("}")[0] + "}"] = words[1]
+                self.assertEqual((without, set(overrides.values()) - {"vfio-pci"}), (set(), set()),
+                                 f"{machine} {seed}")
+        self.assertGreater(unbound, 20)
 
     def test_every_operation_is_generated(self):
         verbs = {parse(line.operation).verb for seed in range(200)
                  for line in compare.operations(generate(seed, 60))}
         expected = set("""open close dup ioctl pread pwrite read write eventfd take signal map mmap
-            unmap protect load store fork exit kill pass drop limit dma until settle""".split())
+            unmap protect load store fork exit kill pass drop limit dma until settle echo cat link
+            finish lseek""".split())
         self.assertEqual(expected - verbs, set())
 
 

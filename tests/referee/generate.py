@@ -1,29 +1,30 @@
-"""Random traces (docs/trace.md) that mostly succeed: `generate(seed, operations)`.
+"""Random traces (docs/trace.md) that mostly succeed: `generate(seed, operations, machine)`.
 
 Moves append operations to a `Writer`; a model of the machine (fuzz_state.py) tells them what would
 succeed. About a third of the operations is made wrong on purpose.
 """
 import random
 import sys
+import uuid
 
 import fuzz_containers
 import fuzz_devices
 import fuzz_interrupts
 import fuzz_memory
 import fuzz_processes
+import fuzz_sysfs
 from fuzz_state import Machine
 
 WRONG = 0.45        # of the operations that could succeed
 HOSTILE_ARGSZ = (0, 1, 0x7fffffff, 0xffffffff)
-FIRST_LINES = ("trace 1", "machine referee")
 
 
 class Writer:
     """The trace that is being written, its random numbers, and what exists after it."""
 
-    def __init__(self, seed):
+    def __init__(self, seed, machine):
         self.random = random.Random(seed)
-        self.machine = Machine()
+        self.machine = Machine(machine, str(uuid.UUID(int=self.random.getrandbits(128))))
         self.lines, self.numbers = [], {}
 
     def chance(self, probability):
@@ -81,21 +82,21 @@ class Writer:
 def moves():
     """(move, weight). A move returns False when it has nothing to work on."""
     return (fuzz_containers.MOVES + fuzz_memory.MOVES + fuzz_devices.MOVES
-            + fuzz_interrupts.MOVES + fuzz_processes.MOVES)
+            + fuzz_interrupts.MOVES + fuzz_processes.MOVES + fuzz_sysfs.MOVES)
 
 
-def generate(seed, operations):
+def generate(seed, operations, machine="referee"):
     """A trace of about `operations` operations, without results. The same arguments always give
     the same text."""
-    writer = Writer(seed)
+    writer = Writer(seed, machine)
     for _ in range(writer.pick((1, 1, 2, 2, 3))):
         fuzz_containers.set_up(writer)
     choices, fruitless = moves(), 0
     while len(writer.lines) < operations and fruitless < 1000:
         fruitless = fruitless + 1 if writer.weighted(choices)(writer) is False else 0
     fuzz_processes.finish(writer)
-    return "\n".join([*FIRST_LINES, *writer.lines]) + "\n"
+    return "\n".join(["trace 1", f"machine {machine}", *writer.lines]) + "\n"
 
 
 if __name__ == "__main__":
-    sys.stdout.write(generate(int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 60))
+    sys.stdout.write(generate(int(sys.argv[1]), 60, *sys.argv[2:3]))

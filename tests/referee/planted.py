@@ -32,16 +32,18 @@ class PlantedSides:
     """The kernel's answers are the same for each fault, and asked for once."""
 
     def __init__(self, sides):
-        self.sides, self.answers, self.vfiolab = sides, {}, None
+        self.sides, self.answers, self.machine = sides, {}, sides.machine
+
+    def name(self):
+        return self.sides.name()
 
     def play(self, traces):
         new = {name: text for name, text in traces.items() if text not in self.answers}
         if new:
-            played = self.sides.kernel(new)
+            played = self.sides.ask_kernel(new)
             self.answers.update({new[name]: result for name, result in played.items()})
         ours = {name: self.answers[text] for name, text in traces.items() if text in self.answers}
-        self.sides.args.vfiolab = self.vfiolab
-        return ours, self.sides.vfiolab(traces)
+        return ours, self.sides.ask_vfiolab(traces)
 
 
 def build(patch, directory):
@@ -64,7 +66,7 @@ def build(patch, directory):
 
 def catch(patch, sides, known, first_seed, directory):
     """The smallest trace that shows the fault, or None."""
-    sides.vfiolab = build(patch, directory)
+    sides.sides.vfiolab = build(patch, directory)
     campaign = FirstOnly(sides, known, say=lambda text: None)
     try:
         campaign.run(first_seed, MOST_BATCHES * BATCH, operations=60)

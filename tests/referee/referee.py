@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
-"""The referee: golden traces, the real kernel and vfiolab.
+"""The referee: golden traces, real kernels and vfiolab.
 
-usage: referee.py [--build DIR] [--cache DIR] [WHAT]
-  (nothing)            record all golden traces again on every kernel, and replay them on vfiolab
+usage: referee.py [--build DIR] [--cache DIR] [--kernel VERSION] [--machine NAME] [WHAT]
+  (nothing)            play all golden traces again on every kernel, and on vfiolab as each of them
   --sample N           the same with N random ones
-  --check              replay the golden traces on vfiolab; needs no guest
-  --record [TRACE...]  write results of the newest kernel into traces: those that lack some, or these
+  --check              replay the golden traces on vfiolab as each kernel; needs no guest
+  --record [TRACE...]  write results of a kernel into traces: those that lack some, or these. Of 6.12 all
+                       are asked where none are named, and those are kept that 7.3 answers otherwise
   --fuzz SEED COUNT    compare COUNT random traces, and make smaller what differs
   --planted            plant faults into vfiolab and see that the fuzzer finds them
+VERSION is 7.3 (the default) or 6.12. NAME is what random traces are played on: referee (the default), or
+variety on 7.3.
 """
 import argparse
 import pathlib
@@ -18,60 +21,23 @@ import sys
 import compare
 import emulated
 import fuzz
+import fuzz_facts
+import golden
 import guest
 import planted
+from golden import GOLDEN, KERNELS, MACHINES, NEWEST, OLDER, TRACES, by_machine
 
 HERE = pathlib.Path(__file__).resolve().parent
-GOLDEN = HERE.parent / "golden"
-TRACES = GOLDEN / "traces"
-MACHINES = HERE / "machines"
-NEWEST = "built"
-KERNELS = (NEWEST, "debian")
+TOGETHER = 20       # traces in one machine
 
 
-def golden_traces():
-    """name -> text; the name is the path below traces/."""
-    return {str(path.relative_to(TRACES)): path.read_text() for path in sorted(TRACES.rglob("*.trace"))}
-
-
-def by_machine(traces):
-    """(the machine's directory, its traces), for each machine that the traces name."""
-    parts = {}
-    for name, text in traces.items():
-        machine = next(line.split()[1] for line in text.splitlines() if line.startswith("machine "))
-        parts.setdefault(MACHINES / machine, {})[name] = text
-    return parts.items()
-
-
-def play_vfiolab(args, traces):
+def play_vfiolab(args, traces, version):
     played = {}
     for machine, part in by_machine(traces):
-        played |= emulated.play(args.build / "vfiolab", args.build / "player", machine, part)
+        # In a machine of its own each trace is played once; the other way is quicker.
+        together = 1 if version == NEWEST else TOGETHER
+        played |= emulated.play(args.build / "vfiolab", args.build / "player", machine, part, version, together)
     return played
-
-
-def named_list(path):
-    """Lines "TRACE ROW,ROW... REASON" -> {trace: [row]}."""
-    if path is None:
-        return {}
-    lines = (line.split(None, 2) for line in path.read_text().splitlines()
-             if line.strip() and not line.startswith("#"))
-    return {trace: rows.split(",") for trace, rows, _ in lines}
-
-
-def rows_of(text):
-    return [row for line in text.splitlines() if line.startswith("row ") for row in line.split()[1:]]
-
-
-def bare(text):
-    """A trace without what `record` put in."""
-    lines = []
-    for line in text.splitlines():
-        if line.startswith("recorded "):
-            continue
-        split = compare.split(line)
-        lines.append(split.operation or line)
-    return "\n".join(lines) + "\n"
 
 
 def tell(name, difference, ours, theirs):
@@ -79,117 +45,129 @@ def tell(name, difference, ours, theirs):
     print(f"    {ours:10} {difference.ours}\n    {theirs:10} {difference.theirs}")
 
 
-def differing(golden, played, ours, theirs, expected=()):
+def differing(traces, played, theirs, expected=()):
     """Names of traces whose results are not the golden ones; those not expected are told."""
-    found = {}
-    for name, text in golden.items():
+    found = []
+    for name, text in traces.items():
         difference = next(compare.differences(text, played.get(name, "")), None)
         if difference is None:
             continue
-        found[name] = difference
+        found.append(name)
         if name not in expected:
-            tell(name, difference, ours, theirs)
+            tell(name, difference, "golden", theirs)
     return found
 
 
-def against_list(golden, played, path, theirs):
-    """Compares; the list at `path` names the traces that may differ, and must: it only ever gets
-    shorter. Without a path none may."""
-    listed = named_list(path)
-    found = differing(golden, played, "golden", theirs, listed)
-    stale = [name for name in listed if name in golden and name not in found]
+def against_list(traces, played, theirs, listed=(), strict=True):
+    """Compares. Traces that are listed may differ, and must where it is strict."""
+    found = differing(traces, played, theirs, listed)
+    stale = [name for name in listed if strict and name in traces and name not in found]
     for name in stale:
-        print(f"{path.name}: {name} is right now: remove its line")
-    unknown = [name for name, rows in listed.items()
-               if not (TRACES / name).exists() or rows != rows_of((TRACES / name).read_text())]
-    for name in unknown:
-        print(f"{path.name}: there is no trace {name}, or it has other rows")
-    operations = sum(len(compare.operations(text)) for text in golden.values())
-    unexpected = len(found.keys() - listed.keys())
-    rows = sorted({row for name in found if name in golden for row in rows_of(golden[name])})
-    print(f"{theirs}: checked {len(golden)} traces, {operations} operations: {unexpected} differ, "
-          f"{len(found) - unexpected} more are listed ({len(rows)} rows differ)")
-    return unexpected == 0 and not stale and not unknown
+        print(f"wrong: {name} is right now: remove its line")
+    operations = sum(len(compare.operations(text)) for text in traces.values())
+    unexpected = [name for name in found if name not in listed]
+    rows = {row for name in found for row in golden.rows_of(traces[name])}
+    print(f"{theirs}: checked {len(traces)} traces, {operations} operations: {len(unexpected)} differ, "
+          f"{len(found) - len(unexpected)} more are listed ({len(rows)} rows differ)")
+    return not unexpected and not stale
 
 
-def check(args, golden=None):
-    golden = golden or golden_traces()
-    return against_list(golden, play_vfiolab(args, golden), GOLDEN / "wrong", "vfiolab")
+def check_version(args, version, traces):
+    listed = golden.named_list(GOLDEN / "wrong")
+    played = play_vfiolab(args, traces, version)
+    # What is wrong as the newest may be right as another.
+    return against_list(traces, played, f"vfiolab as Linux {version}", listed, version == NEWEST)
 
 
-def kernel(args, kind):
+def check(args, names=None):
+    listed, all_traces, good = golden.named_list(GOLDEN / "wrong"), golden.traces(), True
+    for name, rows in listed.items():
+        if name not in all_traces or rows != golden.rows_of(all_traces[name]):
+            print(f"wrong: there is no trace {name}, or it has other rows")
+            good = False
+    for version in KERNELS:
+        traces = chosen(golden.traces(version), names)
+        good = check_version(args, version, traces) and good
+    return good
+
+
+def chosen(traces, names):
+    return traces if names is None else {name: traces[name] for name in names if name in traces}
+
+
+def kernel(args, version):
+    kind = KERNELS[version]
     subprocess.run([HERE / "kernel.sh", kind, args.cache], check=True)
     return args.cache / kind
 
 
-def record(args):
-    golden = golden_traces()
-    names = args.record or [name for name, text in golden.items()
-                            if any(not line.result for line in compare.operations(text))]
-    newest = kernel(args, NEWEST)
-    wanted = {name: bare(golden[name]) for name in names}
-    if not wanted:
-        return True
+def lacking(version):
+    """Traces that must be asked. One that an older kernel answers as the newest does has no file."""
+    return [name for name, text in golden.traces(version).items()
+            if version != NEWEST or any(not line.result for line in compare.operations(text))]
+
+
+def record(args, version, names):
+    traces = golden.traces(version)
+    wanted = {name: golden.bare(traces[name]) for name in names if name in traces}
     recorded = 0
     for machine, part in by_machine(wanted):
-        source = f"recorded {guest.describe(newest, machine)}"
-        played = guest.play(newest, args.build / "player", machine, part)
+        image = kernel(args, version)
+        source = guest.describe(image, machine)
+        played = guest.play(image, args.build / "player", machine, part)
         for name, text in played.items():
-            lines = text.splitlines()
-            at = next(i for i, line in enumerate(lines) if line.startswith("machine ")) + 1
-            (TRACES / name).write_text("\n".join([*lines[:at], source, *lines[at:]]) + "\n")
+            golden.write(name, text, source, version)
         recorded += len(played)
-        print(f"recorded {len(played)} of {len(part)} traces on {source.split(':')[0][9:]}")
+        print(f"recorded {len(played)} of {len(part)} traces on {source.split(':')[0]}")
     return recorded == len(wanted)
 
 
+def run_record(args):
+    return record(args, args.kernel, args.record or lacking(args.kernel))
+
+
 def compare_kernels(args):
-    golden = golden_traces()
+    names = None
     if args.sample:
         seed = args.seed if args.seed is not None else random.randrange(1 << 32)
         print(f"a sample of {args.sample} traces, seed {seed}")
-        names = random.Random(seed).sample(sorted(golden), min(args.sample, len(golden)))
-        golden = {name: golden[name] for name in names}
+        known = sorted(golden.traces())
+        names = random.Random(seed).sample(known, min(args.sample, len(known)))
     good = True
-    for kind in KERNELS:
-        image = kernel(args, kind)
-        for machine, part in by_machine(golden):
-            # Debian's kernel is as Debian configured it.
-            if kind != NEWEST and (machine / "kernel.config").exists():
-                continue
+    for version in KERNELS:
+        image = kernel(args, version)
+        for machine, part in by_machine(chosen(golden.traces(version), names)):
             played = guest.play(image, args.build / "player", machine, part)
-            version = guest.describe(image, machine).split(",")[0]
-            listed = None if kind == NEWEST else GOLDEN / "older"
-            good = against_list(part, played, listed, f"{version}, {machine.name}") and good
-    return check(args, golden) and good
+            release = guest.describe(image, machine).split(",")[0]
+            good = against_list(part, played, f"{release}, {machine.name}") and good
+    return check(args, names) and good
 
 
 def fuzzing(args):
     """Both sides, and the signatures of differences that the golden traces know already."""
-    newest = kernel(args, NEWEST)
-    sides = fuzz.Sides(argparse.Namespace(kernel=newest, player=args.build / "player",
-                                          vfiolab=args.build / "vfiolab",
-                                          machine=MACHINES / "referee"))
-    golden = golden_traces()
-    listed = {name: golden[name] for name in named_list(GOLDEN / "wrong") if name in golden}
-    played = play_vfiolab(args, listed)
+    sides = fuzz.Sides(kernel=kernel(args, args.kernel), version=args.kernel,
+                       vfiolab=args.build / "vfiolab", player=args.build / "player",
+                       machine=MACHINES / args.machine)
+    listed = chosen(golden.traces(args.kernel), golden.named_list(GOLDEN / "wrong"))
+    played = play_vfiolab(args, listed, args.kernel)
     # What comes after the first difference of a trace may follow from it.
     firsts = (next(compare.differences(text, played[name]), None) for name, text in listed.items())
     return sides, {difference.signature for difference in firsts if difference}
 
 
 def keep(args, campaign):
-    """Writes what was found among the golden traces, with the kernel's answers."""
-    args.record = []
+    """Writes what was found among the golden traces, with the answers of both kernels."""
+    names = []
     for seed, difference, trace in campaign.found.values():
         name = f"found/seed_{seed}.trace"
         (TRACES / name).parent.mkdir(exist_ok=True)
-        comment = f"# Found by the fuzzer: vfiolab said {difference.theirs}, not {difference.ours}.\n"
+        comment = (f"# Found by the fuzzer, as Linux {args.kernel}: vfiolab said {difference.theirs}, "
+                   f"not {difference.ours}.\n")
         lines = trace.splitlines(keepends=True)
         at = sum(line.split()[0] in compare.HEADERS for line in lines)
         (TRACES / name).write_text("".join([*lines[:at], comment, *lines[at:]]))
-        args.record.append(name)
-    return record(args) if args.record else True
+        names.append(name)
+    return not names or (record(args, NEWEST, names) and record(args, OLDER, names))
 
 
 def run_fuzzer(args):
@@ -209,6 +187,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", type=pathlib.Path, default=pathlib.Path("build/release"))
     parser.add_argument("--cache", type=pathlib.Path, default=pathlib.Path("build/cache"))
+    parser.add_argument("--kernel", choices=KERNELS, default=NEWEST)
+    parser.add_argument("--machine", choices=fuzz_facts.MACHINES, default="referee")
     parser.add_argument("--sample", type=int, default=0)
     parser.add_argument("--seed", type=int)
     parser.add_argument("--check", action="store_true")
@@ -216,11 +196,13 @@ def main():
     parser.add_argument("--fuzz", nargs=2, type=int, metavar=("SEED", "COUNT"))
     parser.add_argument("--planted", action="store_true")
     args = parser.parse_args()
+    if not golden.is_asked(MACHINES / args.machine, args.kernel):
+        parser.error(f"machine {args.machine} has no kernel {args.kernel}")
     args.build, args.cache = args.build.resolve(), args.cache.resolve()
     if args.check:
         run = check
     elif args.record is not None:
-        run = record
+        run = run_record
     elif args.fuzz:
         run = run_fuzzer
     else:

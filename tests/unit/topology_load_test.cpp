@@ -13,6 +13,7 @@ constexpr std::string_view kFull = R"({
   "$schema": "schema.json",
   "name": "full",
   "description": "uses every key",
+  "kernel": {"version": "6.12", "line_interrupts": false},
   "iommu": {
     "address_width": "39",
     "page_sizes": ["2M", 4096],
@@ -44,6 +45,7 @@ constexpr std::string_view kFull = R"({
 // A topology with `key` set to `value`, both as JSON, in the object at `pointer` of a small file.
 std::string With(const std::string& pointer, const std::string& key, const std::string& value) {
   nlohmann::json root = nlohmann::json::parse(R"({
+    "kernel": {},
     "iommu": {},
     "bridges": [{"bdf": "0000:00:1c.0", "secondary_bus": 1}],
     "devices": [{"bdf": "0000:01:00.0", "model": "edu"}],
@@ -59,6 +61,8 @@ TEST_CASE("every key of a topology file reaches the spec, sorted", "[topology]")
   const TopologySpec spec = Loaded(kFull);
   CHECK(spec.name == "full");
   CHECK(spec.description == "uses every key");
+  CHECK(spec.kernel.version.name == "6.12");
+  CHECK_FALSE(spec.kernel.line_interrupts);
   CHECK(spec.iommu.address_width == 39);
   CHECK(spec.iommu.page_sizes == (4_KiB | 2_MiB));
   CHECK(spec.iommu.mapping_limit == 65536);
@@ -168,6 +172,19 @@ TEST_CASE("the topologies that come along load and are called like their files",
   CHECK(count >= 6);
 }
 
+TEST_CASE("the schema has the kernel versions that there are, the newest is the default",
+          "[topology]") {
+  const auto schema = nlohmann::json::parse(TextOf(kSourceDir + "/topologies/schema.json"));
+  const auto& versions = schema["properties"]["kernel"]["properties"]["version"]["enum"];
+  REQUIRE(versions.size() == kKernelVersions.size());
+  for (std::size_t i = 0; i < versions.size(); ++i) {
+    CHECK(versions[i] == kKernelVersions[i].name);
+    const TopologySpec spec = Loaded(With("/kernel", "version", versions[i].dump()));
+    CHECK(spec.kernel.version == kKernelVersions[i]);
+  }
+  CHECK(Loaded(R"({"devices": [], "groups": []})").kernel.version.name == "7.3");
+}
+
 TEST_CASE("every key in the schema is a key that is read", "[topology]") {
   const auto schema = nlohmann::json::parse(TextOf(kSourceDir + "/topologies/schema.json"));
   const auto keys_are_known = [](const nlohmann::json& object, const std::string& pointer) {
@@ -179,6 +196,7 @@ TEST_CASE("every key in the schema is a key that is read", "[topology]") {
     }
   };
   keys_are_known(schema, "");
+  keys_are_known(schema["properties"]["kernel"], "/kernel");
   keys_are_known(schema["$defs"]["iommu"], "/iommu");
   keys_are_known(schema["$defs"]["reserved"], "/iommu/reserved/0");
   keys_are_known(schema["$defs"]["bridge"], "/bridges/0");

@@ -12,6 +12,7 @@ namespace {
 constexpr std::string_view kBridged = R"({
   "name": "bridged",
   "description": "Bridges in a group, in another and in none",
+  "kernel": {"version": "6.12"},
   "iommu": {"reserved": [{"first": 0, "last": "0xfff", "kind": "direct"}], "coherent": false,
             "interrupt_isolation": false, "page_sizes": ["4K"]},
   "bridges": [

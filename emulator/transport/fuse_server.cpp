@@ -2,14 +2,11 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sched.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
 
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
 
 #include "base/trace.hpp"
@@ -23,25 +20,25 @@ FuseServer& ServerOf(void* user_data) { return *static_cast<FuseServer*>(user_da
 
 }  // namespace
 
-FuseServer::FuseServer(EventLoop& loop, std::shared_ptr<Directory> root)
+FuseServer::FuseServer(EventLoop& loop, FileCalls& calls, std::shared_ptr<Directory> root)
     : loop_(loop),
-      mms_(loop.turn()),
-      services_{loop.turn(), mms_, *this, false},
+      calls_(calls),
       root_(std::move(root)),
       handover_(std::make_shared<Directory>()),
       inodes_(root_),
       owner_(::geteuid()),
       owner_group_(::getegid()) {
   root_->Add(kHandover, handover_);
+  calls_.AddSource(*this);
 }
 
 FuseServer::~FuseServer() { Unmount(); }
 
-Result<std::unique_ptr<FuseServer>> FuseServer::Mount(EventLoop& loop,
+Result<std::unique_ptr<FuseServer>> FuseServer::Mount(EventLoop& loop, FileCalls& calls,
                                                       std::shared_ptr<Directory> root,
                                                       const std::string& mount_point,
                                                       Options options) {
-  std::unique_ptr<FuseServer> server(new FuseServer(loop, std::move(root)));
+  std::unique_ptr<FuseServer> server(new FuseServer(loop, calls, std::move(root)));
   TRY(server->Start(mount_point, options));
   return server;
 }
@@ -88,7 +85,7 @@ void FuseServer::Unmount() {
   if (session_ == nullptr) return;
   descriptor_->release();  // the session closes it
   fuse_session_unmount(session_);
-  open_files_.clear();
+  calls_.Clear();
   fuse_session_destroy(std::exchange(session_, nullptr));
 }
 
@@ -108,7 +105,7 @@ void FuseServer::OnReadable() {
   // Waits again first: this thread may be lost to the request that it now takes up.
   WaitForRequest();
   if (TakeRequest()) {
-    if (spin_) SpinForRequests();
+    if (calls_.placement().spin()) SpinForRequests();
     return;
   }
   if (!fuse_session_exited(session_)) return;
@@ -132,39 +129,13 @@ void FuseServer::SpinForRequests() {
   auto last = start;
   for (auto now = start; now - last < kPatience && now - start < kMost && !Turn::lost();
        now = std::chrono::steady_clock::now())
-    if (TakeRequest()) last = std::chrono::steady_clock::now();
+    if (TakeRequest() || meanwhile_()) last = std::chrono::steady_clock::now();
 }
 
 void FuseServer::Drain() {
   constexpr int kMost = 1024;  // others may ask on and on
   for (int i = 0; i < kMost && TakeRequest(); ++i) {
   }
-}
-
-void FuseServer::FollowClient(pid_t tid) {
-  std::FILE* file = std::fopen(fmt::format("/proc/{}/stat", tid).c_str(), "re");
-  if (file == nullptr) return;
-  char line[1024] = {};
-  const bool read = std::fgets(line, sizeof line, file) != nullptr;
-  std::fclose(file);
-  // Field 39, counted from behind the name, which may hold anything: state is field 3.
-  const char* at = read ? std::strrchr(line, ')') : nullptr;
-  for (int field = 2; at != nullptr && field < 39; ++field) at = std::strchr(at + 1, ' ');
-  if (at == nullptr) return;
-  const int cpu = std::atoi(at);
-  spin_ = false;
-  if (cpu == ::sched_getcpu()) return;
-  cpu_set_t allowed;
-  CPU_ZERO(&allowed);
-  if (::sched_getaffinity(tid, sizeof allowed, &allowed) != 0) return;
-  if (CPU_COUNT(&allowed) > 1) {
-    spin_ = true;  // it would be moved away again as soon as this thread came near
-    return;
-  }
-  cpu_set_t only;
-  CPU_ZERO(&only);
-  CPU_SET(static_cast<std::size_t>(cpu), &only);
-  ::sched_setaffinity(0, sizeof only, &only);
 }
 
 ssize_t FuseServer::ReadRequest(void* buffer, std::size_t size) {
@@ -207,11 +178,11 @@ void FuseServer::ProbePassthrough() {
   const int id = ::ioctl(fuse_session_fd(session_), fuse::kBackingOpen, &map);
   if (id <= 0) return;
   ::ioctl(fuse_session_fd(session_), fuse::kBackingClose, &id);
-  services_.can_map_regions = true;
+  calls_.services().can_map_regions = true;
 }
 
 std::optional<int> FuseServer::BackingId(int memory_fd) {
-  if (memory_fd < 0 || !services_.can_map_regions) return std::nullopt;
+  if (memory_fd < 0 || !calls_.services().can_map_regions) return std::nullopt;
   const auto known = backing_ids_.find(memory_fd);
   if (known != backing_ids_.end()) return known->second;
   fuse::BackingMap map{memory_fd, 0, 0};
@@ -221,15 +192,15 @@ std::optional<int> FuseServer::BackingId(int memory_fd) {
   return id;
 }
 
-std::shared_ptr<OpenFile> FuseServer::FindOpenFile(int fd) {
-  // Without AT_STATX_DONT_SYNC the kernel would ask this very thread.
-  struct statx found {};
-  if (::statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO, &found) != 0) return nullptr;
-  return FindOpenFile(makedev(found.stx_dev_major, found.stx_dev_minor), found.stx_ino);
+bool FuseServer::Owns(const struct statx& found) const {
+  return makedev(found.stx_dev_major, found.stx_dev_minor) == device_;
 }
 
-std::shared_ptr<OpenFile> FuseServer::FindOpenFile(dev_t device, ino_t number) {
-  if (device != device_) return nullptr;
+std::shared_ptr<OpenFile> FuseServer::Find(UniqueFd, const struct statx& found) {
+  return FindOpenFile(found.stx_ino);
+}
+
+std::shared_ptr<OpenFile> FuseServer::FindOpenFile(ino_t number) {
   FuseInodes::Inode* inode = inodes_.Find(number);
   return inode == nullptr ? nullptr : inode->opened.lock();
 }

@@ -92,12 +92,13 @@ client_suite() {
 }
 
 traces() {
-    local trace machine
+    local trace machine failed=0
     for trace in /work/traces/*; do
         machine=$MACHINES/$(sed -n 's/^machine //p' $trace)
         timeout -s KILL 60 vfiolab run --cuse -t $machine/topology.json -- \
-            player -m $machine/devices -o /out $trace || echo "$trace: status $?"
+            player -m $machine/devices -o /out $trace || { echo "$trace: status $?"; failed=1; }
     done
+    return $failed
 }
 
 case ${1:-} in
@@ -110,7 +111,7 @@ while read -r module; do insmod "/modules/$module"; done </modules/order
 step "the nodes are character devices with the numbers in /sys, and follow bind and unbind" \
     in_view sh /work/in_guest.sh nodes 0000:01:00.0 1
 step "an ordinary driver works" in_view edu_driver 0000:01:00.0
-step "a client of many threads works" in_view threads_client 0000:01:00.0
+step "a client of many threads works" in_view threads_client 0000:01:00.0 4
 step "a client that is killed leaves nothing open" client_killed
 step "an emulator that ends leaves nothing on the host" until_true nothing_left
 step "serve, two clients at once, and another emulator beside them" served

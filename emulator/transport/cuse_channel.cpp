@@ -243,7 +243,7 @@ void CuseChannel::HandleOpen(CuseRequest& request, const Packet& packet) {
   if (request.Answer(0, BytesOf(out)))
     handles_.insert(handle);
   else
-    calls_.Release(handle);  // the opener died meanwhile: it will not be released
+    calls_.Release(calls_.Take(handle));  // the opener died meanwhile: it will not be released
 }
 
 void CuseChannel::HandleIoctl(const std::shared_ptr<CuseRequest>& request, const Packet& packet) {
@@ -259,7 +259,7 @@ void CuseChannel::HandleIoctl(const std::shared_ptr<CuseRequest>& request, const
 void CuseChannel::HandleRelease(CuseRequest& request, const Packet& packet) {
   const auto in = PayloadOf<fuse_release_in>(packet);
   if (!in) return request.AnswerError(EINVAL);
-  if (handles_.erase(in->fh) > 0) calls_.Release(in->fh);
+  if (handles_.erase(in->fh) > 0) calls_.Release(calls_.Take(in->fh));
   request.Answer(0, {});
   if (retired_ && handles_.empty()) Die();
 }
@@ -280,7 +280,7 @@ void CuseChannel::Die() {
   if (dead_) return;
   const auto self = shared_from_this();
   Close();
-  for (const u64 handle : std::exchange(handles_, {})) calls_.Release(handle);
+  for (const u64 handle : std::exchange(handles_, {})) calls_.Release(calls_.Take(handle));
   owner_.on_dead(*this);
 }
 

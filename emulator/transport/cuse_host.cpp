@@ -67,7 +67,9 @@ Result<> KernelCuse::Place(const std::string& name, mode_t permissions, dev_t nu
                                  ErrnoName(errno)));
 }
 
-void KernelCuse::TakeAway(const std::string& name) { ::unlinkat(directory_.get(), name.c_str(), 0); }
+void KernelCuse::TakeAway(const std::string& name) {
+  ::unlinkat(directory_.get(), name.c_str(), 0);
+}
 
 void KernelCuse::Ask(int fd, u32 command, u64 argument) { ::ioctl(fd, command, argument); }
 

@@ -25,11 +25,15 @@ std::shared_ptr<OpenFile> FileCalls::Find(u64 handle) const {
   return it == open_files_.end() ? nullptr : it->second;
 }
 
-void FileCalls::Release(u64 handle) {
+std::shared_ptr<OpenFile> FileCalls::Take(u64 handle) {
   auto opened = open_files_.extract(handle);
-  if (opened.empty()) return;
+  return opened.empty() ? nullptr : std::move(opened.mapped());
+}
+
+void FileCalls::Release(std::shared_ptr<OpenFile> file) {
+  if (file == nullptr) return;
   mms_.DropIdle();
-  loop_.door().Release(loop_.Now(), std::move(opened.mapped()));
+  loop_.door().Release(loop_.Now(), std::move(file));
 }
 
 Reply FileCalls::Open(pid_t tid, FileNode& node, std::string_view path, int flags) {

@@ -69,11 +69,13 @@ class FileCalls final : public OpenFileFinder {
   // Before the loop runs.
   void AddSource(OpenFileSource& source) { sources_.push_back(&source); }
 
-  // A new handle for an open file; Release() ends it.
+  // A new handle for an open file; Take() ends it.
   u64 Add(std::shared_ptr<OpenFile> file);
   // Null when nothing is open under the handle.
   std::shared_ptr<OpenFile> Find(u64 handle) const;
-  void Release(u64 handle);
+  std::shared_ptr<OpenFile> Take(u64 handle);
+  // The last descriptor is gone; nothing for null.
+  void Release(std::shared_ptr<OpenFile> file);
   void Clear() { open_files_.clear(); }
   std::size_t open_file_count() const { return open_files_.size(); }
 

@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include "transport/backing_file.hpp"
 #include "transport/fuse_kernel.hpp"
 
 namespace vfiolab {
@@ -131,7 +132,7 @@ void FuseServer::ReplyOpen(fuse_req_t req, u64 number, std::shared_ptr<OpenFile>
       .backing_id = backing.value_or(0)};
   if (fuse_reply_buf(req, reinterpret_cast<const char*>(&out), sizeof out) == 0) return;
   // The opener died meanwhile: the kernel will not release what it never had.
-  calls_.Release(handle);
+  calls_.Release(calls_.Take(handle));
 }
 
 void FuseRequest::AnswerRead(std::span<const std::byte> data) {
@@ -158,6 +159,33 @@ FileCalls& FuseOperations::CallsOf(fuse_req_t req) { return ServerOf(req).calls_
 
 std::shared_ptr<Request> FuseOperations::NewRequest(fuse_req_t req) {
   return std::make_shared<FuseRequest>(CallsOf(req), req);
+}
+
+void FuseServer::Release(u64 handle) {
+  auto file = calls_.Take(handle);
+  if (file == nullptr || !file->shared_memory().mapped) return calls_.Release(std::move(file));
+  if (mapped_files_.empty()) WatchMapped();
+  mapped_files_.push_back(std::move(file));
+  ReleaseUnmapped();
+}
+
+void FuseServer::ReleaseUnmapped() {
+  std::erase_if(mapped_files_, [this](std::shared_ptr<OpenFile>& file) {
+    if (BackingFile::IsInUse(file->shared_memory().fd)) return false;
+    calls_.Release(std::move(file));
+    return true;
+  });
+}
+
+// Nothing tells when a mapping goes. Each request looks first; between requests a timer does.
+void FuseServer::WatchMapped() {
+  constexpr std::chrono::milliseconds kInterval{5};
+  mapped_timer_.expires_after(kInterval);
+  mapped_timer_.async_wait([this](const boost::system::error_code& error) {
+    if (error) return;
+    ReleaseUnmapped();
+    if (!mapped_files_.empty()) WatchMapped();
+  });
 }
 
 fuse_lowlevel_ops FuseOperations::Table() {
@@ -203,7 +231,7 @@ fuse_lowlevel_ops FuseOperations::Table() {
     CallsOf(req).Ioctl(NewRequest(req), command, reinterpret_cast<u64>(argument), info->fh);
   };
   ops.release = [](fuse_req_t req, fuse_ino_t, fuse_file_info* info) {
-    CallsOf(req).Release(info->fh);
+    ServerOf(req).Release(info->fh);
     fuse_reply_err(req, 0);
   };
   return ops;

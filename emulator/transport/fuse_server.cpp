@@ -27,7 +27,8 @@ FuseServer::FuseServer(EventLoop& loop, FileCalls& calls, std::shared_ptr<Direct
       handover_(std::make_shared<Directory>()),
       inodes_(root_),
       owner_(::geteuid()),
-      owner_group_(::getegid()) {
+      owner_group_(::getegid()),
+      mapped_timer_(loop.context()) {
   root_->Add(kHandover, handover_);
   calls_.AddSource(*this);
 }
@@ -86,6 +87,7 @@ void FuseServer::Unmount() {
   descriptor_->release();  // the session closes it
   fuse_session_unmount(session_);
   calls_.Clear();
+  mapped_files_.clear();
   fuse_session_destroy(std::exchange(session_, nullptr));
 }
 
@@ -118,6 +120,7 @@ bool FuseServer::TakeRequest() {
   thread_local fuse_buf buffer{};
   const int size = fuse_session_receive_buf(session_, &buffer);
   if (size <= 0) return false;
+  if (!mapped_files_.empty()) ReleaseUnmapped();
   fuse_session_process_buf(session_, &buffer);
   return true;
 }
@@ -133,6 +136,7 @@ void FuseServer::SpinForRequests() {
 }
 
 void FuseServer::Drain() {
+  if (!mapped_files_.empty()) ReleaseUnmapped();
   constexpr int kMost = 1024;  // others may ask on and on
   for (int i = 0; i < kMost && TakeRequest(); ++i) {
   }

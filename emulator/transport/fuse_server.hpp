@@ -82,6 +82,11 @@ class FuseServer final : public OpenFileSource {
   void Readdir(fuse_req_t req, u64 number, std::size_t size, off_t offset);
   void Open(fuse_req_t req, u64 number, fuse_file_info* info);
   void ReplyOpen(fuse_req_t req, u64 number, std::shared_ptr<OpenFile> file);
+  void Release(u64 handle);
+  // Files that were closed while clients had them mapped: releases those that no longer are.
+  void ReleaseUnmapped();
+  void WatchMapped();
+
   EventLoop& loop_;
   FileCalls& calls_;
   std::shared_ptr<Directory> root_;
@@ -96,7 +101,9 @@ class FuseServer final : public OpenFileSource {
   gid_t owner_group_;
   u64 kernel_flags_ = 0;
   bool init_answered_ = false;
-  std::map<int, int> backing_ids_;  // by memfd
+  std::map<int, int> backing_ids_;                       // by memfd
+  std::vector<std::shared_ptr<OpenFile>> mapped_files_;  // closed, but mapped by clients
+  boost::asio::steady_timer mapped_timer_;
   std::function<void()> on_unmounted_;
   std::function<bool()> meanwhile_ = [] { return false; };
 };

@@ -148,12 +148,12 @@ void CuseChannel::Wait() {
 void CuseChannel::OnReadable() {
   // Waits again first: this thread may be lost to the request that it now takes up.
   Wait();
-  owner_.before_call();
-  if (!Turn::lost()) TakeRequest();
+  TakeRequest();
 }
 
 bool CuseChannel::TakeRequest() {
   const auto self = shared_from_this();
+  owner_.before_call();
   if (!put_off_.empty()) {
     const Packet packet = std::move(put_off_.front());
     put_off_.pop_front();

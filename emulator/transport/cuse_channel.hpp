@@ -49,7 +49,7 @@ class CuseChannel final : public std::enable_shared_from_this<CuseChannel> {
   // Ends it, also for those who have it open.
   void Close();
 
-  // Takes up one request; false when none was there.
+  // Takes up one request, after what came earlier elsewhere; false when none was there.
   bool TakeRequest();
   // While a call is under way: answers an inquiry, and puts anything else off until later. False
   // when the connection is dead.

@@ -126,6 +126,8 @@ class Served {
     return cuse.Call(number, FUSE_RELEASE, PayloadBytes(in)).error;
   }
 
+  std::atomic<int> open_files = 0;
+  std::atomic<int> refuse_open = 0;
   FakeCuse cuse;
   FakeEnvironment environment;
   Turn turn;
@@ -137,8 +139,6 @@ class Served {
   Directory nodes;
   CuseServer server{loop, calls, cuse, nodes, {.path = "/dev/vfio", .prefix = "vfiolab/test"}};
   std::thread core;
-  std::atomic<int> open_files = 0;
-  std::atomic<int> refuse_open = 0;
 };
 
 // One node, the first and so known by the number of /dev/null.

@@ -21,7 +21,7 @@ sys.path.insert(0, str(SOURCE / "tests/referee"))
 import guest
 import referee
 
-TIMEOUT = 900
+TIMEOUT = 1000
 INIT = r"""#!/bin/busybox sh
 /bin/busybox --install -s /bin
 export PATH=/bin HOME=/tmp

@@ -12,7 +12,7 @@ step() {
         echo "@@failed $now $name: status $status"
         tail -n 60 /tmp/step | while IFS= read -r line; do echo "    | $line"; done
     else
-        echo "@@passed $now $name"
+        echo "@@passed $now $name$(sed -n 's/^\(All tests passed\|test cases\)/: &/p' /tmp/step)"
     fi
 }
 in_view() { timeout -s KILL 60 vfiolab run --cuse -t /work/spec.json -- "$@"; }

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <linux/pci_regs.h>
-#include <sys/sysmacros.h>
 
 #include <catch2/catch.hpp>
 
@@ -240,23 +239,6 @@ TEST_CASE_METHOD(Sysfs, "Only groups with a device of VFIO are in its class") {
   CHECK(LinkAt(sys, "class/vfio/6") == "../../devices/virtual/vfio/6");
   CHECK(TextAt(sys, "class/vfio/6/dev") == "385:0\n");
   CHECK(TextAt(sys, "class/vfio/6/uevent") == "MAJOR=385\nMINOR=0\nDEVNAME=vfio/6\n");
-}
-
-TEST_CASE("The number of a group is that of its node, where a transport gave it one") {
-  test::SampleMachine sample;
-  Directory sys, nodes;
-  const auto open = [](CallContext&) -> Result<std::shared_ptr<OpenFile>> {
-    return Fail(ENXIO, "only looked at");
-  };
-  const auto node = std::make_shared<DeviceNode>(0600, open);
-  nodes.Add("6", node);
-  nodes.Add("7", std::make_shared<DeviceNode>(0600, open));
-  AddSysfs(sample.machine, sys, 1, &nodes);
-  CHECK(TextAt(sys, "class/vfio/6/dev") == "385:0\n");
-  node->set_number(makedev(240, 7));
-  CHECK(TextAt(sys, "class/vfio/6/dev") == "240:7\n");
-  CHECK(TextAt(sys, "class/vfio/6/uevent") == "MAJOR=240\nMINOR=7\nDEVNAME=vfio/6\n");
-  CHECK(TextAt(sys, "class/vfio/7/dev") == "385:2\n");
 }
 
 TEST_CASE_METHOD(Sysfs, "IOMMU groups list their members, bridges too") {

@@ -13,7 +13,7 @@ struct FileCalls::Answer {
 };
 
 FileCalls::FileCalls(EventLoop& loop)
-    : loop_(loop), mms_(loop.turn()), services_{loop.turn(), mms_, *this, false} {}
+    : loop_(loop), mms_(loop.turn(), *this), services_{loop.turn(), mms_, *this, false} {}
 
 u64 FileCalls::Add(std::shared_ptr<OpenFile> file) {
   open_files_.emplace(++last_handle_, std::move(file));
@@ -141,6 +141,15 @@ std::shared_ptr<OpenFile> FileCalls::FindOpenFile(UniqueFd fd) {
   struct statx found {};
   OpenFileSource* source = SourceOf(fd, found);
   return source == nullptr ? nullptr : source->Find(std::move(fd), found);
+}
+
+MappedKind FileCalls::KindOf(dev_t device, ino_t inode) {
+  for (OpenFileSource* source : sources_) {
+    const auto file = source->FindMapped(device, inode);
+    if (file == nullptr || file->shared_memory().fd < 0) continue;
+    return file->shared_memory().answers ? MappedKind::kBar : MappedKind::kSilentBar;
+  }
+  return MappedKind::kOrdinary;
 }
 
 void FileCalls::Close(UniqueFd fd) {

@@ -57,10 +57,12 @@ class OpenFileSource {
   virtual std::shared_ptr<OpenFile> Find(UniqueFd fd, const struct statx& found) = 0;
   // Closes one that it owns, without waiting for the core.
   virtual void Close(UniqueFd fd) = 0;
+  // The file that a client has mapped; null when it is not one of these.
+  virtual std::shared_ptr<OpenFile> FindMapped(dev_t, ino_t) { return nullptr; }
 };
 
 // In the core's turn, unless it says otherwise.
-class FileCalls final : public OpenFileFinder {
+class FileCalls final : public OpenFileFinder, private MappedFiles {
  public:
   explicit FileCalls(EventLoop& loop);
 
@@ -92,6 +94,7 @@ class FileCalls final : public OpenFileFinder {
   void Close(UniqueFd fd) override;
 
  private:
+  MappedKind KindOf(dev_t device, ino_t inode) override;
   enum class Kind { kRead, kWrite, kIoctl };
   struct Answer;
 

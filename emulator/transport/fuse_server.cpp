@@ -209,6 +209,10 @@ std::shared_ptr<OpenFile> FuseServer::FindOpenFile(ino_t number) {
   return inode == nullptr ? nullptr : inode->opened.lock();
 }
 
+std::shared_ptr<OpenFile> FuseServer::FindMapped(dev_t device, ino_t number) {
+  return device == device_ ? FindOpenFile(number) : nullptr;
+}
+
 std::string FuseServer::Offer(std::shared_ptr<OpenFile> file) {
   const std::string name = std::to_string(++offers_);
   const u64 size = file->size();

@@ -47,6 +47,7 @@ class FuseServer final : public OpenFileSource {
   bool Owns(const struct statx& found) const override;
   std::shared_ptr<OpenFile> Find(UniqueFd fd, const struct statx& found) override;
   void Close(UniqueFd) override {}  // a release is not waited for
+  std::shared_ptr<OpenFile> FindMapped(dev_t device, ino_t inode) override;
   // A name below kHandover under which `file` can be opened once.
   std::string Offer(std::shared_ptr<OpenFile> file);
   void Withdraw(const std::string& name);

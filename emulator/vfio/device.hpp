@@ -74,6 +74,7 @@ class Device final : public ConfigEvents {
   void OnMapped();
   // To call when that may have changed.
   void UpdateMappings();
+  bool mappings_answer() const { return config_->memory_enabled() && !low_power_; }
 
   // ConfigEvents
   void OnIntxDisableChanged(bool disabled) override { irqs_->OnIntxDisableChanged(disabled); }
@@ -112,7 +113,7 @@ class DeviceFile final : public OpenFile {
   Reply Write(CallContext& caller, std::span<const std::byte> from, u64 offset) override;
   Result<> Mmap(CallContext& caller, const MmapRequest& request) override;
   SharedMemory shared_memory() const override {
-    return {device_.slot().shared_memory_fd(), mapped_};
+    return {device_.slot().shared_memory_fd(), mapped_, device_.mappings_answer()};
   }
 
   static std::vector<const char*> IoctlNames();

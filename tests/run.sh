@@ -65,6 +65,7 @@ done
 check guide 120 tests/guide/run.sh "$release" "$PWD"
 check qemu-guest 180 tests/e2e/qemu_guest/run.sh build/cache vfio-pci,host=0000:01:00.0 \
   "$release/vfiolab" run -t topologies/edu.json --
+check cuse-guest 1200 tests/cuse/in_guest.py --build "$release" --cache build/cache
 
 echo "$passed passed, $failed failed"
 [ $failed -eq 0 ] && [ $passed -gt 0 ]

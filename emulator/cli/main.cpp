@@ -5,6 +5,12 @@
 
 using namespace vfiolab::launcher;
 
+namespace {
+
+constexpr const char* kCuseHelp = "make the nodes in /dev/vfio character devices (needs /dev/cuse)";
+
+}  // namespace
+
 int main(int argc, char** argv) {
   CLI::App app{"A user-mode IOMMU and VFIO emulator for testing."};
   app.require_subcommand(1);
@@ -18,6 +24,7 @@ int main(int argc, char** argv) {
   topology->excludes(session);
   run_command->add_option("--trace", run.trace, "write every input and output of the core here")
       ->excludes(session);
+  run_command->add_flag("--cuse", run.cuse, kCuseHelp)->excludes(session);
   run_command->add_option("command", run.command, "the program and its arguments")->required();
   run_command->prefix_command(false);
   run_command->callback([&] {
@@ -34,6 +41,7 @@ int main(int argc, char** argv) {
   serve_command->add_option("--session", serve.session, "name (default: the topology's)");
   serve_command->add_option("--trace", serve.trace,
                             "write every input and output of the core here");
+  serve_command->add_flag("--cuse", serve.cuse, kCuseHelp);
   serve_command->callback([&] { status = Serve(serve); });
 
   std::string file;

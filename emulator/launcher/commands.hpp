@@ -10,6 +10,7 @@ struct RunOptions {
   std::string topology;  // or
   std::string session;   // the name of a running `serve`
   std::string trace;     // a file for the core's inputs and outputs; empty for none
+  bool cuse = false;     // nodes of /dev/vfio are character devices
   std::vector<std::string> command;
 };
 int Run(const RunOptions& options);
@@ -19,6 +20,7 @@ struct ServeOptions {
   std::string mount_point;  // empty: a directory of the session's own
   std::string session;      // empty: the topology's name
   std::string trace;
+  bool cuse = false;
 };
 int Serve(const ServeOptions& options);
 

@@ -1,6 +1,7 @@
 #include "launcher/emulation.hpp"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -28,9 +29,10 @@ Emulation::Emulation(const topology::TopologySpec& spec)
 Emulation::~Emulation() { Stop(); }
 
 void Emulation::BuildTree() {
-  vfio_->AddNodes(root_->Make("dev/vfio"));
+  Directory& nodes = root_->Make("dev/vfio");
+  vfio_->AddNodes(nodes);
   sysfs::AddSysfs(machine_, root_->Make("sys"),
-                  static_cast<unsigned>(std::max(1L, ::sysconf(_SC_NPROCESSORS_ONLN))));
+                  static_cast<unsigned>(std::max(1L, ::sysconf(_SC_NPROCESSORS_ONLN))), &nodes);
   root_->Add("faults", std::make_shared<TextFile>([this] {
                std::string text;
                for (const FaultRecord& fault : machine_.faults()) text += fault.ToString() + "\n";
@@ -45,12 +47,37 @@ Result<> Emulation::TraceTo(const std::string& path) {
   return {};
 }
 
-Result<> Emulation::Serve(const std::string& mount_point, FuseServer::Options options) {
-  fuse_ = TRY(FuseServer::Mount(*loop_, root_, mount_point, options));
+Result<> Emulation::Serve(const std::string& mount_point, FuseServer::Options options, bool cuse) {
+  if (cuse) TRY(KernelCuse::Check());
+  calls_ = std::make_unique<FileCalls>(*loop_);
+  fuse_ = TRY(FuseServer::Mount(*loop_, *calls_, root_, mount_point, options));
   core_ = std::thread([this] { loop_->Run(); });
   fuse_->LearnDevice();
-  notifier_ = std::make_unique<Notifier>(*loop_, *fuse_);
+  if (cuse)
+    if (auto started = StartCuse(); !started) {
+      Stop();
+      return started;
+    }
+  notifier_ = std::make_unique<Notifier>(*loop_, *calls_, *fuse_, cuse_.get());
   return {};
+}
+
+// The core serves already, as the way to the nodes' directory leads through the tree.
+Result<> Emulation::StartCuse() {
+  constexpr const char* kNodes = "/dev/vfio";
+  cuse_host_ = TRY(KernelCuse::Mount(fuse_->mount_point() + kNodes));
+  // Names of devices are the host's; that of the pid namespace makes ours unlike all others.
+  struct stat space {};
+  ::stat("/proc/self/ns/pid", &space);
+  CuseServer::Options options{.path = kNodes,
+                              .prefix = fmt::format("vfiolab/{}.{}", space.st_ino, ::getpid()),
+                              .before_call = [this] { fuse_->Drain(); }};
+  return loop_->Ask([&] {
+    cuse_ = std::make_unique<CuseServer>(*loop_, *calls_, *cuse_host_, root_->Make("dev/vfio"),
+                                         std::move(options));
+    fuse_->set_meanwhile([this] { return cuse_->TakeRequest(); });
+    return cuse_->Start();
+  });
 }
 
 void Emulation::Stop() {
@@ -60,6 +87,8 @@ void Emulation::Stop() {
     core_.join();
   else
     core_.detach();
+  // Whoever waits for an answer goes on, also the notifier.
+  if (cuse_) cuse_->Stop();
   fuse_->Unmount();
   notifier_.reset();
 }

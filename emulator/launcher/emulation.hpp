@@ -7,6 +7,7 @@
 
 #include "topology/config_error.hpp"
 #include "topology/spec.hpp"
+#include "transport/cuse_server.hpp"
 #include "transport/fuse_server.hpp"
 #include "transport/host_environment.hpp"
 #include "transport/notifier.hpp"
@@ -25,8 +26,9 @@ class Emulation {
 
   // Writes every input and output of the core to `path`. EACCES and the like: not writable.
   Result<> TraceTo(const std::string& path);
-  // Mounts the tree at the directory and serves it from threads of its own until Stop().
-  Result<> Serve(const std::string& mount_point, FuseServer::Options options);
+  // Mounts the tree at the directory and serves it from threads of its own until Stop(). With
+  // `cuse` the nodes of /dev/vfio are character devices.
+  Result<> Serve(const std::string& mount_point, FuseServer::Options options, bool cuse);
   // Does not wait for threads that a client's memory holds back: if there may be any, this object
   // is not to be destroyed.
   void Stop();
@@ -37,6 +39,7 @@ class Emulation {
 
  private:
   void BuildTree();
+  Result<> StartCuse();
 
   HostEnvironment environment_;
   Turn turn_;
@@ -47,7 +50,10 @@ class Emulation {
   std::unique_ptr<vfio::Vfio> vfio_;
   std::shared_ptr<Directory> root_ = std::make_shared<Directory>();
   std::unique_ptr<EventLoop> loop_;
+  std::unique_ptr<FileCalls> calls_;
   std::unique_ptr<FuseServer> fuse_;
+  std::unique_ptr<CuseHost> cuse_host_;
+  std::unique_ptr<CuseServer> cuse_;
   std::unique_ptr<Notifier> notifier_;
   std::thread core_;
   std::string error_;

@@ -50,7 +50,8 @@ int RunAlone(const RunOptions& options) {
   }
   if (!options.trace.empty())
     if (auto traced = emulation.TraceTo(options.trace); !traced) return Complain(traced.error());
-  if (auto served = emulation.Serve(*staging, {.allow_other = ::geteuid() == 0}); !served)
+  if (auto served = emulation.Serve(*staging, {.allow_other = ::geteuid() == 0}, options.cuse);
+      !served)
     return Complain(served.error());
   const auto started = child->Start(*staging, true, [&](UniqueFd listener) {
     emulation.notifier().Add(std::move(listener));

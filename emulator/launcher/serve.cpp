@@ -45,7 +45,8 @@ int Serve(const ServeOptions& options) {
   }
   if (!options.trace.empty())
     if (auto traced = emulation.TraceTo(options.trace); !traced) return Complain(traced.error());
-  if (auto served = emulation.Serve(mount_point, {.allow_other = ::geteuid() == 0}); !served)
+  if (auto served = emulation.Serve(mount_point, {.allow_other = ::geteuid() == 0}, options.cuse);
+      !served)
     return Complain(served.error());
   emulation.fuse().set_on_unmounted([] { ::kill(::getpid(), SIGTERM); });
   {

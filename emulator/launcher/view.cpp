@@ -22,6 +22,8 @@ namespace vfiolab::launcher {
 namespace {
 
 const dev_t kPtmx = makedev(5, 2);
+// Where the host has the CUSE devices of all emulators.
+constexpr std::string_view kCuseDevices = "vfiolab";
 
 Failure<Error> FailErrno(const std::string& what) {
   const int code = errno;
@@ -167,7 +169,7 @@ Result<> BuildView(const std::string& tree, bool hide_tree) {
   if (::unshare(CLONE_NEWNS) != 0) return FailErrno("unshare");
   // A device node that the host may have too is not on the emulated machine.
   TRY(Rebuild("/dev", {{"vfio", tree + "/dev/vfio"}}, [](const std::string& name) {
-    return name == "vfio" || name == "iommu" || name == "uiommu";
+    return name == "vfio" || name == "iommu" || name == "uiommu" || name == kCuseDevices;
   }));
   TRY(Merge(tree, "/sys"));
   if (hide_tree && ::umount2(tree.c_str(), MNT_DETACH) != 0) return FailErrno("unmount " + tree);

@@ -57,26 +57,26 @@ Result<std::shared_ptr<AddressSpace>> Caller::address_space() {
   return space;
 }
 
-Result<UniqueFd> Caller::Duplicate(int fd) const {
+Result<UniqueFd> DuplicateDescriptor(pid_t tid, int fd) {
   if (fd < 0) return Fail(EBADF, fmt::format("descriptor {}", fd));
-  const UniqueFd pidfd = OpenPidfd(tid_);
+  const UniqueFd pidfd = OpenPidfd(tid);
   UniqueFd copy(static_cast<int>(::syscall(SYS_pidfd_getfd, pidfd.get(), fd, 0)));
   if (copy) return copy;
   if (errno == EPERM)
     return Fail(EBADF,
                 "the emulator may not take the client's descriptors: it needs CAP_SYS_PTRACE");
-  return Fail(EBADF, fmt::format("descriptor {} of thread {} is not open", fd, tid_));
+  return Fail(EBADF, fmt::format("descriptor {} of thread {} is not open", fd, tid));
 }
 
 Result<Eventfd> Caller::ImportEventfd(int fd) {
-  UniqueFd copy = TRY(Duplicate(fd));
-  if (!IsEventfd(copy.get())) return Fail(EINVAL, fmt::format("descriptor {} is no eventfd", fd));
-  return Eventfd(std::move(copy));
+  UniqueFd copy = TRY(DuplicateDescriptor(tid_, fd));
+  if (IsEventfd(copy.get())) return Eventfd(std::move(copy));
+  services_.files.Close(std::move(copy));
+  return Fail(EINVAL, fmt::format("descriptor {} is no eventfd", fd));
 }
 
 Result<std::shared_ptr<OpenFile>> Caller::ImportOpenFile(int fd) {
-  const UniqueFd copy = TRY(Duplicate(fd));
-  return services_.files.FindOpenFile(copy.get());
+  return services_.files.FindOpenFile(TRY(DuplicateDescriptor(tid_, fd)));
 }
 
 }  // namespace vfiolab

@@ -11,8 +11,11 @@ namespace vfiolab {
 class OpenFileFinder {
  public:
   virtual ~OpenFileFinder() = default;
-  // Null when it is not ours.
-  virtual std::shared_ptr<OpenFile> FindOpenFile(int fd) = 0;
+  // Null when it is not ours. Takes the descriptor: to close the last one of a file of ours may
+  // mean to wait for the thread that asks here.
+  virtual std::shared_ptr<OpenFile> FindOpenFile(UniqueFd fd) = 0;
+  // Closes a descriptor of which nobody knows what it is.
+  virtual void Close(UniqueFd fd) = 0;
 };
 
 // What all callers of a transport have in common.
@@ -37,11 +40,11 @@ class Caller final : public CallContext, private ClientMemory {
  private:
   Result<> Read(ClientAddress from, std::span<std::byte> to) override;
   Result<> Write(ClientAddress to, std::span<const std::byte> from) override;
-  // A duplicate of the caller's descriptor. EBADF: not open.
-  Result<UniqueFd> Duplicate(int fd) const;
-
   CallerServices& services_;
   pid_t tid_;
 };
+
+// A duplicate of the descriptor `fd` of a thread. EBADF: not open.
+Result<UniqueFd> DuplicateDescriptor(pid_t tid, int fd);
 
 }  // namespace vfiolab

@@ -1,5 +1,6 @@
 // bus/pci/drivers, and what in /sys depends on which driver has which function.
 #include <fmt/format.h>
+#include <sys/sysmacros.h>
 
 #include <algorithm>
 #include <set>
@@ -66,8 +67,12 @@ Reply Waiting(long value, Begin begin) {
 
 class Drivers final : public DriverListener {
  public:
-  Drivers(Tree tree, Machine& machine, Layout layout, CpuSet cpus)
-      : tree_(tree), machine_(machine), layout_(std::move(layout)), cpus_(std::move(cpus)) {
+  Drivers(Tree tree, Machine& machine, Layout layout, CpuSet cpus, const Directory* nodes)
+      : tree_(tree),
+        machine_(machine),
+        layout_(std::move(layout)),
+        cpus_(std::move(cpus)),
+        nodes_(nodes) {
     tree_.MakeDirectory("class/vfio");
     tree_.MakeDirectory("class/vfio-dev");
     AddDriver(std::string(kVfioPci));
@@ -201,12 +206,25 @@ class Drivers final : public DriverListener {
     minors_.Release(group_minors_.at(function.group->id()));
   }
 
+  // That of the node, where it has one.
+  dev_t NodeNumber(unsigned id) const {
+    const auto node = nodes_ == nullptr ? nullptr : nodes_->Lookup(std::to_string(id));
+    const auto* device = dynamic_cast<const DeviceNode*>(node.get());
+    const dev_t own = makedev(kGroupMajor, group_minors_.at(id));
+    return device == nullptr ? own : device->number().value_or(own);
+  }
+
   void AddGroup(unsigned id) {
     const std::string path = VfioGroupPath(id);
-    const unsigned minor = group_minors_[id] = minors_.Take();
-    tree_.Line(path + "/dev", fmt::format("{}:{}", kGroupMajor, minor));
-    tree_.Line(path + "/uevent",
-               fmt::format("MAJOR={}\nMINOR={}\nDEVNAME=vfio/{}", kGroupMajor, minor, id));
+    group_minors_[id] = minors_.Take();
+    tree_.Text(path + "/dev", [this, id] {
+      const dev_t number = NodeNumber(id);
+      return fmt::format("{}:{}\n", major(number), minor(number));
+    });
+    tree_.Text(path + "/uevent", [this, id] {
+      const dev_t number = NodeNumber(id);
+      return fmt::format("MAJOR={}\nMINOR={}\nDEVNAME=vfio/{}\n", major(number), minor(number), id);
+    });
     AddClassDevice(path, "vfio");
   }
 
@@ -214,6 +232,7 @@ class Drivers final : public DriverListener {
   Machine& machine_;
   Layout layout_;
   CpuSet cpus_;
+  const Directory* nodes_;
   std::set<std::string> known_;
   std::map<unsigned, unsigned> members_;  // how many VFIO has of each group
   std::map<unsigned, unsigned> group_minors_;
@@ -223,8 +242,9 @@ class Drivers final : public DriverListener {
 
 }  // namespace
 
-void AddDrivers(Tree& tree, Machine& machine, const Layout& layout, const CpuSet& cpus) {
-  machine.pci_bus().AddListener(std::make_unique<Drivers>(tree, machine, layout, cpus));
+void AddDrivers(Tree& tree, Machine& machine, const Layout& layout, const CpuSet& cpus,
+                const Directory* nodes) {
+  machine.pci_bus().AddListener(std::make_unique<Drivers>(tree, machine, layout, cpus, nodes));
 }
 
 }  // namespace vfiolab::sysfs

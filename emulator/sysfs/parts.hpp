@@ -33,7 +33,8 @@ void AddIommuGroup(Tree& tree, const Machine& machine, const IommuGroup& group);
 void AddIommu(Tree& tree, const Machine& machine);
 // bus/pci/drivers, and what depends on which function each has, now and later: links, and
 // vfio-dev/vfioN in the devices that VFIO has, devices/virtual/vfio/N, and their classes.
-void AddDrivers(Tree& tree, Machine& machine, const Layout& layout, const CpuSet& cpus);
+void AddDrivers(Tree& tree, Machine& machine, const Layout& layout, const CpuSet& cpus,
+                const Directory* nodes);
 // A module that `users` other modules need.
 void AddModule(Tree& tree, const std::string& path, unsigned users);
 // module/vfio*.

@@ -4,7 +4,7 @@
 
 namespace vfiolab::sysfs {
 
-void AddSysfs(Machine& machine, Directory& sys, unsigned cpus) {
+void AddSysfs(Machine& machine, Directory& sys, unsigned cpus, const Directory* nodes) {
   Tree tree(sys);
   const Layout layout = LayOut(machine);
   const CpuSet near = FirstCpus(cpus);
@@ -16,7 +16,7 @@ void AddSysfs(Machine& machine, Directory& sys, unsigned cpus) {
   AddBuses(tree, layout, near);
   AddPciBusType(tree, machine);
   AddIommu(tree, machine);
-  AddDrivers(tree, machine, layout, near);
+  AddDrivers(tree, machine, layout, near, nodes);
   AddModules(tree, machine);
 }
 

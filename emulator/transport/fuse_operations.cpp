@@ -113,12 +113,7 @@ void FuseServer::Open(fuse_req_t req, u64 number, fuse_file_info* info) {
     fuse_reply_err(req, ESTALE);
     return;
   }
-  Caller caller(services_, TidOf(req));
-  Reply reply = loop_.door().Open(loop_.Now(), caller, *node, inode->path, info->flags);
-  if (reply.deferred()) {
-    fuse_reply_err(req, EAGAIN);  // no node of ours defers its open
-    return;
-  }
+  Reply reply = calls_.Open(TidOf(req), *node, inode->path, info->flags);
   if (const auto& value = reply.completion().value; !value)
     fuse_reply_err(req, value.error().code);
   else
@@ -131,123 +126,56 @@ void FuseServer::ReplyOpen(fuse_req_t req, u64 number, std::shared_ptr<OpenFile>
   const auto backing = BackingId(file->shared_memory().fd);
   // The kernel then refuses pread, too; a device file has a use for that.
   const bool unseekable = file->unseekable();
-  const u64 handle = ++last_handle_;
+  const u64 handle = calls_.Add(std::move(file));
   // No flush: this thread closes duplicates of clients' descriptors, and would have to answer it.
   const fuse::OpenOut out{.handle = handle,
                           .flags = fuse::kOpenDirectIo | fuse::kOpenNoFlush |
                                    (backing ? fuse::kOpenPassthrough : 0u) |
                                    (unseekable ? fuse::kOpenNonseekable : 0u),
                           .backing_id = backing.value_or(0)};
-  const auto opened = open_files_.emplace(handle, std::move(file)).first;
   if (fuse_reply_buf(req, reinterpret_cast<const char*>(&out), sizeof out) == 0) return;
   // The opener died meanwhile: the kernel will not release what it never had.
-  loop_.door().Release(loop_.Now(), std::move(opened->second));
-  open_files_.erase(handle);
+  calls_.Release(calls_.Take(handle));
 }
 
-void FuseServer::Finish(const std::shared_ptr<Answer>& answer, Reply reply) {
-  if (!reply.deferred()) {
-    Send(*answer, reply.completion());
-    return;
-  }
-  auto pending = reply.pending();
-  const fuse_req_t req = answer->request();
-  pending->OnDone([this, answer](Completion completion) {
-    if (!completion.data.empty()) answer->data = std::move(completion.data);
-    Send(*answer, completion);
-  });
-  if (!pending->interruptible()) return;
+void FuseRequest::AnswerRead(std::span<const std::byte> data) {
+  fuse_reply_buf(req_, reinterpret_cast<const char*>(data.data()), data.size());
+}
+
+void FuseRequest::AnswerWrite(std::size_t count) { fuse_reply_write(req_, count); }
+
+void FuseRequest::AnswerIoctl(int result) { fuse_reply_ioctl(req_, result, nullptr, 0); }
+
+void FuseRequest::AnswerError(int code) { fuse_reply_err(req_, code); }
+
+void FuseRequest::ExpectInterrupt() {
   // libfuse calls this from the loop while the request lives, with the data as long as it does.
-  waiting_[req] = [answer, pending] {
-    pending->Cancel();
-    if (const fuse_req_t interrupted = answer->Claim()) fuse_reply_err(interrupted, EINTR);
-  };
   fuse_req_interrupt_func(
-      req,
-      [](fuse_req_t interrupted, void* data) {
-        auto& waiting = static_cast<FuseServer*>(data)->waiting_;
-        if (auto entry = waiting.extract(interrupted)) entry.mapped()();
+      req_,
+      [](fuse_req_t interrupted, void* calls) {
+        static_cast<FileCalls*>(calls)->Interrupt(KeyOf(interrupted));
       },
-      this);
+      &calls_);
 }
 
-void FuseServer::Send(Answer& answer, Completion& completion) {
-  const fuse_req_t req = answer.Claim();
-  if (req == nullptr) return;
-  waiting_.erase(req);
-  const Result<long>& value = completion.value;
-  switch (answer.kind) {
-    case Answer::Kind::kRead:
-      if (value)
-        fuse_reply_buf(req, reinterpret_cast<const char*>(answer.data.data()),
-                       static_cast<std::size_t>(*value));
-      break;
-    case Answer::Kind::kWrite:
-      if (value) fuse_reply_write(req, static_cast<std::size_t>(*value));
-      break;
-    case Answer::Kind::kIoctl:
-      // An errno goes into the result: as an error of the request ENOSYS would become ENOTTY.
-      fuse_reply_ioctl(req, value ? static_cast<int>(*value) : -value.error().code, nullptr, 0);
-      return;
-  }
-  if (!value) fuse_reply_err(req, value.error().code);
+FileCalls& FuseOperations::CallsOf(fuse_req_t req) { return ServerOf(req).calls_; }
+
+std::shared_ptr<Request> FuseOperations::NewRequest(fuse_req_t req) {
+  return std::make_shared<FuseRequest>(CallsOf(req), req);
 }
 
-template <class Kind>
-std::shared_ptr<FuseServer::Answer> FuseServer::Begin(fuse_req_t req, Kind kind) {
-  constexpr u64 kCallsBetweenLooks = 256;
-  if (calls_++ % kCallsBetweenLooks == 8) FollowClient(TidOf(req));
-  auto answer = std::make_shared<Answer>(req, kind);
-  loop_.turn().SetOnCutOff([answer] {
-    if (const fuse_req_t stuck = answer->Claim()) fuse_reply_err(stuck, EFAULT);
-  });
-  return answer;
-}
-
-void FuseServer::Read(fuse_req_t req, std::size_t size, u64 offset, u64 handle) {
-  const auto answer = Begin(req, Answer::Kind::kRead);
-  answer->data.resize(size);
-  Caller caller(services_, TidOf(req));
-  const auto file = open_files_.at(handle);
-  Finish(answer, loop_.door().Read(loop_.Now(), caller, *file, answer->data, offset));
-}
-
-void FuseServer::Write(fuse_req_t req, std::span<const std::byte> from, u64 offset, u64 handle) {
-  const auto answer = Begin(req, Answer::Kind::kWrite);
-  Caller caller(services_, TidOf(req));
-  const auto file = open_files_.at(handle);
-  Finish(answer, loop_.door().Write(loop_.Now(), caller, *file, from, offset));
-}
-
-void FuseServer::Ioctl(fuse_req_t req, u32 command, u64 argument, u64 handle) {
-  const auto answer = Begin(req, Answer::Kind::kIoctl);
-  Caller caller(services_, TidOf(req));
-  const auto file = open_files_.at(handle);
-  Reply reply = loop_.door().Ioctl(loop_.Now(), caller, *file, command, argument);
-  if (!reply.deferred() && reply.completion().opened) {
-    // FUSE cannot put a descriptor into the caller: the launcher's notifier does.
-    reply = Fail(EOPNOTSUPP, "the ioctl returns a descriptor: start the client with vfiolab run");
-  }
-  Finish(answer, std::move(reply));
-}
-
-void FuseServer::Release(fuse_req_t req, fuse_file_info* info) {
-  auto opened = open_files_.extract(info->fh);
-  mms_.DropIdle();
-  if (opened.mapped()->shared_memory().mapped) {
-    if (mapped_files_.empty()) WatchMapped();
-    mapped_files_.push_back(std::move(opened.mapped()));
-    ReleaseUnmapped();
-  } else {
-    loop_.door().Release(loop_.Now(), std::move(opened.mapped()));
-  }
-  fuse_reply_err(req, 0);
+void FuseServer::Release(u64 handle) {
+  auto file = calls_.Take(handle);
+  if (file == nullptr || !file->shared_memory().mapped) return calls_.Release(std::move(file));
+  if (mapped_files_.empty()) WatchMapped();
+  mapped_files_.push_back(std::move(file));
+  ReleaseUnmapped();
 }
 
 void FuseServer::ReleaseUnmapped() {
   std::erase_if(mapped_files_, [this](std::shared_ptr<OpenFile>& file) {
     if (BackingFile::IsInUse(file->shared_memory().fd)) return false;
-    loop_.door().Release(loop_.Now(), std::move(file));
+    calls_.Release(std::move(file));
     return true;
   });
 }
@@ -294,19 +222,20 @@ fuse_lowlevel_ops FuseOperations::Table() {
     ServerOf(req).Open(req, number, info);
   };
   ops.read = [](fuse_req_t req, fuse_ino_t, std::size_t size, off_t offset, fuse_file_info* info) {
-    ServerOf(req).Read(req, size, static_cast<u64>(offset), info->fh);
+    CallsOf(req).Read(NewRequest(req), size, static_cast<u64>(offset), info->fh);
   };
   ops.write = [](fuse_req_t req, fuse_ino_t, const char* from, std::size_t size, off_t offset,
                  fuse_file_info* info) {
-    ServerOf(req).Write(req, std::as_bytes(std::span{from, size}), static_cast<u64>(offset),
-                        info->fh);
+    CallsOf(req).Write(NewRequest(req), std::as_bytes(std::span{from, size}),
+                       static_cast<u64>(offset), info->fh);
   };
   ops.ioctl = [](fuse_req_t req, fuse_ino_t, unsigned command, void* argument, fuse_file_info* info,
                  unsigned, const void*, std::size_t, std::size_t) {
-    ServerOf(req).Ioctl(req, command, reinterpret_cast<u64>(argument), info->fh);
+    CallsOf(req).Ioctl(NewRequest(req), command, reinterpret_cast<u64>(argument), info->fh);
   };
   ops.release = [](fuse_req_t req, fuse_ino_t, fuse_file_info* info) {
-    ServerOf(req).Release(req, info);
+    ServerOf(req).Release(info->fh);
+    fuse_reply_err(req, 0);
   };
   return ops;
 }

@@ -6,24 +6,26 @@ namespace vfiolab {
 
 struct FuseOperations {
   static fuse_lowlevel_ops Table();
+  static FileCalls& CallsOf(fuse_req_t req);
+  static std::shared_ptr<Request> NewRequest(fuse_req_t req);
 };
 
-// The right to answer one request: whoever claims it first answers, the others stay silent.
-class FuseServer::Answer {
+// A request as libfuse has it.
+class FuseRequest final : public Request {
  public:
-  enum class Kind { kRead, kWrite, kIoctl };
-  Answer(fuse_req_t req, Kind of) : kind(of), req_(req) {}
-  // The request, once; then null.
-  fuse_req_t Claim() { return claimed_.exchange(true) ? nullptr : req_; }
-  // Only while unclaimed.
-  fuse_req_t request() const { return req_; }
-
-  const Kind kind;
-  std::vector<std::byte> data;  // of a read
+  FuseRequest(FileCalls& calls, fuse_req_t req)
+      : Request(KeyOf(req), fuse_req_ctx(req)->pid), calls_(calls), req_(req) {}
+  void AnswerRead(std::span<const std::byte> data) override;
+  void AnswerWrite(std::size_t count) override;
+  void AnswerIoctl(int result) override;
+  void AnswerError(int code) override;
+  void ExpectInterrupt() override;
 
  private:
+  static Key KeyOf(fuse_req_t req) { return {fuse_req_userdata(req), reinterpret_cast<u64>(req)}; }
+
+  FileCalls& calls_;
   fuse_req_t req_;
-  std::atomic<bool> claimed_{false};
 };
 
 }  // namespace vfiolab

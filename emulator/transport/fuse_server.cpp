@@ -2,14 +2,11 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sched.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
 
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
 
 #include "base/trace.hpp"
@@ -23,10 +20,9 @@ FuseServer& ServerOf(void* user_data) { return *static_cast<FuseServer*>(user_da
 
 }  // namespace
 
-FuseServer::FuseServer(EventLoop& loop, std::shared_ptr<Directory> root)
+FuseServer::FuseServer(EventLoop& loop, FileCalls& calls, std::shared_ptr<Directory> root)
     : loop_(loop),
-      mms_(loop.turn(), *this),
-      services_{loop.turn(), mms_, *this, false},
+      calls_(calls),
       root_(std::move(root)),
       handover_(std::make_shared<Directory>()),
       inodes_(root_),
@@ -34,15 +30,16 @@ FuseServer::FuseServer(EventLoop& loop, std::shared_ptr<Directory> root)
       owner_group_(::getegid()),
       mapped_timer_(loop.context()) {
   root_->Add(kHandover, handover_);
+  calls_.AddSource(*this);
 }
 
 FuseServer::~FuseServer() { Unmount(); }
 
-Result<std::unique_ptr<FuseServer>> FuseServer::Mount(EventLoop& loop,
+Result<std::unique_ptr<FuseServer>> FuseServer::Mount(EventLoop& loop, FileCalls& calls,
                                                       std::shared_ptr<Directory> root,
                                                       const std::string& mount_point,
                                                       Options options) {
-  std::unique_ptr<FuseServer> server(new FuseServer(loop, std::move(root)));
+  std::unique_ptr<FuseServer> server(new FuseServer(loop, calls, std::move(root)));
   TRY(server->Start(mount_point, options));
   return server;
 }
@@ -89,7 +86,7 @@ void FuseServer::Unmount() {
   if (session_ == nullptr) return;
   descriptor_->release();  // the session closes it
   fuse_session_unmount(session_);
-  open_files_.clear();
+  calls_.Clear();
   mapped_files_.clear();
   fuse_session_destroy(std::exchange(session_, nullptr));
 }
@@ -110,7 +107,7 @@ void FuseServer::OnReadable() {
   // Waits again first: this thread may be lost to the request that it now takes up.
   WaitForRequest();
   if (TakeRequest()) {
-    if (spin_) SpinForRequests();
+    if (calls_.placement().spin()) SpinForRequests();
     return;
   }
   if (!fuse_session_exited(session_)) return;
@@ -135,39 +132,14 @@ void FuseServer::SpinForRequests() {
   auto last = start;
   for (auto now = start; now - last < kPatience && now - start < kMost && !Turn::lost();
        now = std::chrono::steady_clock::now())
-    if (TakeRequest()) last = std::chrono::steady_clock::now();
+    if (TakeRequest() || meanwhile_()) last = std::chrono::steady_clock::now();
 }
 
 void FuseServer::Drain() {
+  if (!mapped_files_.empty()) ReleaseUnmapped();
   constexpr int kMost = 1024;  // others may ask on and on
   for (int i = 0; i < kMost && TakeRequest(); ++i) {
   }
-}
-
-void FuseServer::FollowClient(pid_t tid) {
-  std::FILE* file = std::fopen(fmt::format("/proc/{}/stat", tid).c_str(), "re");
-  if (file == nullptr) return;
-  char line[1024] = {};
-  const bool read = std::fgets(line, sizeof line, file) != nullptr;
-  std::fclose(file);
-  // Field 39, counted from behind the name, which may hold anything: state is field 3.
-  const char* at = read ? std::strrchr(line, ')') : nullptr;
-  for (int field = 2; at != nullptr && field < 39; ++field) at = std::strchr(at + 1, ' ');
-  if (at == nullptr) return;
-  const int cpu = std::atoi(at);
-  spin_ = false;
-  if (cpu == ::sched_getcpu()) return;
-  cpu_set_t allowed;
-  CPU_ZERO(&allowed);
-  if (::sched_getaffinity(tid, sizeof allowed, &allowed) != 0) return;
-  if (CPU_COUNT(&allowed) > 1) {
-    spin_ = true;  // it would be moved away again as soon as this thread came near
-    return;
-  }
-  cpu_set_t only;
-  CPU_ZERO(&only);
-  CPU_SET(static_cast<std::size_t>(cpu), &only);
-  ::sched_setaffinity(0, sizeof only, &only);
 }
 
 ssize_t FuseServer::ReadRequest(void* buffer, std::size_t size) {
@@ -210,11 +182,11 @@ void FuseServer::ProbePassthrough() {
   const int id = ::ioctl(fuse_session_fd(session_), fuse::kBackingOpen, &map);
   if (id <= 0) return;
   ::ioctl(fuse_session_fd(session_), fuse::kBackingClose, &id);
-  services_.can_map_regions = true;
+  calls_.services().can_map_regions = true;
 }
 
 std::optional<int> FuseServer::BackingId(int memory_fd) {
-  if (memory_fd < 0 || !services_.can_map_regions) return std::nullopt;
+  if (memory_fd < 0 || !calls_.services().can_map_regions) return std::nullopt;
   const auto known = backing_ids_.find(memory_fd);
   if (known != backing_ids_.end()) return known->second;
   fuse::BackingMap map{memory_fd, 0, 0};
@@ -224,23 +196,21 @@ std::optional<int> FuseServer::BackingId(int memory_fd) {
   return id;
 }
 
-std::shared_ptr<OpenFile> FuseServer::FindOpenFile(int fd) {
-  // Without AT_STATX_DONT_SYNC the kernel would ask this very thread.
-  struct statx found {};
-  if (::statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO, &found) != 0) return nullptr;
-  return FindOpenFile(makedev(found.stx_dev_major, found.stx_dev_minor), found.stx_ino);
+bool FuseServer::Owns(const struct statx& found) const {
+  return makedev(found.stx_dev_major, found.stx_dev_minor) == device_;
 }
 
-std::shared_ptr<OpenFile> FuseServer::FindOpenFile(dev_t device, ino_t number) {
-  if (device != device_) return nullptr;
+std::shared_ptr<OpenFile> FuseServer::Find(UniqueFd, const struct statx& found) {
+  return FindOpenFile(found.stx_ino);
+}
+
+std::shared_ptr<OpenFile> FuseServer::FindOpenFile(ino_t number) {
   FuseInodes::Inode* inode = inodes_.Find(number);
   return inode == nullptr ? nullptr : inode->opened.lock();
 }
 
-MappedKind FuseServer::KindOf(dev_t device, ino_t inode) {
-  const auto file = FindOpenFile(device, inode);
-  if (!file || file->shared_memory().fd < 0) return MappedKind::kOrdinary;
-  return file->shared_memory().answers ? MappedKind::kBar : MappedKind::kSilentBar;
+std::shared_ptr<OpenFile> FuseServer::FindMapped(dev_t device, ino_t number) {
+  return device == device_ ? FindOpenFile(number) : nullptr;
 }
 
 std::string FuseServer::Offer(std::shared_ptr<OpenFile> file) {

@@ -6,21 +6,22 @@
 #include <map>
 #include <optional>
 
-#include "process/caller.hpp"
 #include "transport/event_loop.hpp"
+#include "transport/file_calls.hpp"
 #include "transport/fuse_inodes.hpp"
 
 namespace vfiolab {
 
-class FuseServer final : public OpenFileFinder, private MappedFiles {
+class FuseServer final : public OpenFileSource {
  public:
   struct Options {
     bool allow_other = false;
   };
 
-  // Mounts `root` at the existing directory `mount_point` and serves it from `loop`. The reason of
-  // a failure says which privilege is missing.
-  static Result<std::unique_ptr<FuseServer>> Mount(EventLoop& loop, std::shared_ptr<Directory> root,
+  // Mounts `root` at the existing directory `mount_point` and serves it from `loop`, before that
+  // runs. The reason of a failure says which privilege is missing.
+  static Result<std::unique_ptr<FuseServer>> Mount(EventLoop& loop, FileCalls& calls,
+                                                   std::shared_ptr<Directory> root,
                                                    const std::string& mount_point, Options options);
   ~FuseServer() override;
 
@@ -30,6 +31,10 @@ class FuseServer final : public OpenFileFinder, private MappedFiles {
   // Runs in the loop when the file system was unmounted by someone else.
   void set_on_unmounted(std::function<void()> f) { on_unmounted_ = std::move(f); }
 
+  // Another transport whose calls are taken up, one each time, while this one waits awake for its
+  // own: true when there was one.
+  void set_meanwhile(std::function<bool()> f) { meanwhile_ = std::move(f); }
+
   // Tells the server on which device its files appear: stat of the mounted root. From outside the
   // loop, once, before clients come.
   void LearnDevice();
@@ -38,34 +43,30 @@ class FuseServer final : public OpenFileFinder, private MappedFiles {
   // Takes up what clients have asked so far. A call that comes by another way (the notifier) must
   // not overtake a release that its client was told had happened.
   void Drain();
-  std::shared_ptr<OpenFile> FindOpenFile(int fd) override;
-  std::shared_ptr<OpenFile> FindOpenFile(dev_t device, ino_t inode);
+  std::shared_ptr<OpenFile> FindOpenFile(ino_t inode);
+  bool Owns(const struct statx& found) const override;
+  std::shared_ptr<OpenFile> Find(UniqueFd fd, const struct statx& found) override;
+  void Close(UniqueFd) override {}  // a release is not waited for
+  std::shared_ptr<OpenFile> FindMapped(dev_t device, ino_t inode) override;
   // A name below kHandover under which `file` can be opened once.
   std::string Offer(std::shared_ptr<OpenFile> file);
   void Withdraw(const std::string& name);
   static constexpr const char* kHandover = ".opened";
 
-  CallerServices& services() { return services_; }
   const std::string& mount_point() const { return mount_point_; }
   dev_t device() const { return device_; }
   std::size_t inode_count() const { return inodes_.size(); }
-  std::size_t open_file_count() const { return open_files_.size(); }
 
  private:
   friend struct FuseOperations;
-  class Answer;
 
-  FuseServer(EventLoop& loop, std::shared_ptr<Directory> root);
-  MappedKind KindOf(dev_t device, ino_t inode) override;
+  FuseServer(EventLoop& loop, FileCalls& calls, std::shared_ptr<Directory> root);
   Result<> Start(const std::string& mount_point, Options options);
   void WaitForRequest();
   void OnReadable();
   // False when nothing was waiting.
   bool TakeRequest();
 
-  // A wake-up across CPUs costs several times what the call does: this thread moves to the CPU of a
-  // client that is bound to it, and for one that is free waits awake a little.
-  void FollowClient(pid_t tid);
   void SpinForRequests();
   ssize_t WriteReply(iovec* iov, int count);
   ssize_t ReadRequest(void* buffer, std::size_t size);
@@ -82,23 +83,13 @@ class FuseServer final : public OpenFileFinder, private MappedFiles {
   void Readdir(fuse_req_t req, u64 number, std::size_t size, off_t offset);
   void Open(fuse_req_t req, u64 number, fuse_file_info* info);
   void ReplyOpen(fuse_req_t req, u64 number, std::shared_ptr<OpenFile> file);
-  void Read(fuse_req_t req, std::size_t size, u64 offset, u64 handle);
-  void Write(fuse_req_t req, std::span<const std::byte> from, u64 offset, u64 handle);
-  void Ioctl(fuse_req_t req, u32 command, u64 argument, u64 handle);
-  void Release(fuse_req_t req, fuse_file_info* info);
+  void Release(u64 handle);
   // Files that were closed while clients had them mapped: releases those that no longer are.
   void ReleaseUnmapped();
   void WatchMapped();
-  // The answer to `req`, which EFAULT claims when the client is cut off meanwhile.
-  template <class Kind>
-  std::shared_ptr<Answer> Begin(fuse_req_t req, Kind kind);
-  // Sends what a call came to; waits where it is deferred.
-  void Finish(const std::shared_ptr<Answer>& answer, Reply reply);
-  void Send(Answer& answer, Completion& completion);
 
   EventLoop& loop_;
-  MmCache mms_;
-  CallerServices services_;
+  FileCalls& calls_;
   std::shared_ptr<Directory> root_;
   std::shared_ptr<Directory> handover_;
   u64 offers_ = 0;
@@ -111,15 +102,11 @@ class FuseServer final : public OpenFileFinder, private MappedFiles {
   gid_t owner_group_;
   u64 kernel_flags_ = 0;
   bool init_answered_ = false;
-  std::map<int, int> backing_ids_;                                 // by memfd
-  std::unordered_map<u64, std::shared_ptr<OpenFile>> open_files_;  // by the kernel's file handle
-  std::vector<std::shared_ptr<OpenFile>> mapped_files_;            // closed, but mapped by clients
+  std::map<int, int> backing_ids_;                       // by memfd
+  std::vector<std::shared_ptr<OpenFile>> mapped_files_;  // closed, but mapped by clients
   boost::asio::steady_timer mapped_timer_;
-  u64 last_handle_ = 0;
-  u64 calls_ = 0;
-  bool spin_ = false;
-  std::map<fuse_req_t, std::function<void()>> waiting_;  // deferred calls: how to interrupt them
   std::function<void()> on_unmounted_;
+  std::function<bool()> meanwhile_ = [] { return false; };
 };
 
 }  // namespace vfiolab

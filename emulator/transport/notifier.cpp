@@ -7,7 +7,6 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/sysmacros.h>
 
 #include <atomic>
 
@@ -60,10 +59,8 @@ class Notifier::Ticket {
   }
 
   // The caller's descriptor that the call is about.
-  std::string DescriptorPath() const {
-    const bool mmap = call_.data.nr == SYS_mmap;
-    return fmt::format("/proc/{}/fd/{}", tid(), static_cast<int>(argument(mmap ? 4 : 0)));
-  }
+  int descriptor() const { return static_cast<int>(argument(call_.data.nr == SYS_mmap ? 4 : 0)); }
+  std::string DescriptorPath() const { return fmt::format("/proc/{}/fd/{}", tid(), descriptor()); }
   // Of a call of mmap:
   bool SharedMapping() const {
     const u64 type = argument(3) & MAP_TYPE;
@@ -94,9 +91,11 @@ class Notifier::Ticket {
   std::atomic<bool> answered_{false};
 };
 
-Notifier::Notifier(EventLoop& loop, FuseServer& server)
+Notifier::Notifier(EventLoop& loop, FileCalls& calls, FuseServer& fuse, CuseServer* cuse)
     : loop_(loop),
-      server_(server),
+      calls_(calls),
+      fuse_(fuse),
+      cuse_(cuse),
       keep_(boost::asio::make_work_guard(context_)),
       thread_([this] { context_.run(); }) {}
 
@@ -136,23 +135,27 @@ void Notifier::OnReadable(const std::shared_ptr<Listener>& listener) {
     ticket->Continue();
 }
 
-bool Notifier::IsOurs(const Ticket& ticket, Target& target) const {
+Notifier::Target Notifier::TargetOf(const Ticket& ticket) const {
   const std::string path = ticket.DescriptorPath();
   struct statx found {};
-  if (::statx(AT_FDCWD, path.c_str(), AT_STATX_DONT_SYNC, STATX_INO, &found) != 0) return false;
-  target = {makedev(found.stx_dev_major, found.stx_dev_minor), found.stx_ino};
-  return target.device == server_.device();
+  constexpr unsigned kWanted = STATX_TYPE | STATX_INO;
+  if (::statx(AT_FDCWD, path.c_str(), AT_STATX_DONT_SYNC, kWanted, &found) != 0) return {};
+  if (fuse_.Owns(found)) return [this, found] { return fuse_.FindOpenFile(found.stx_ino); };
+  if (cuse_ == nullptr || !cuse_->Owns(found)) return {};
+  const auto copy = DuplicateDescriptor(ticket.tid(), ticket.descriptor());
+  if (!copy) return {};
+  return [this, handle = cuse_->Ask(copy->get())] { return calls_.Find(handle); };
 }
 
 void Notifier::HandleIoctl(const std::shared_ptr<Ticket>& ticket) {
-  Target target{};
-  if (!IsOurs(*ticket, target)) return ticket->Continue();
+  Target target = TargetOf(*ticket);
+  if (!target) return ticket->Continue();
   boost::asio::post(loop_.context(), [this, ticket, target] {
-    server_.Drain();
-    const auto file = server_.FindOpenFile(target.device, target.inode);
+    fuse_.Drain();
+    const auto file = target();
     if (!file) return ticket->Continue();
     loop_.turn().SetOnCutOff([ticket] { ticket->FailWith(EFAULT); });
-    Caller caller(server_.services(), ticket->tid());
+    Caller caller(calls_.services(), ticket->tid());
     Reply reply = loop_.door().Ioctl(loop_.Now(), caller, *file,
                                      static_cast<u32>(ticket->argument(1)), ticket->argument(2));
     if (reply.deferred()) return ticket->FailWith(EAGAIN);  // none of these ioctls waits
@@ -160,32 +163,33 @@ void Notifier::HandleIoctl(const std::shared_ptr<Ticket>& ticket) {
     if (!completion.value) return ticket->FailWith(completion.value.error().code);
     if (!completion.opened) return ticket->Return(*completion.value);
     const int flags = completion.open_flags;
-    const std::string offer = server_.Offer(std::move(completion.opened));
+    const std::string offer = fuse_.Offer(std::move(completion.opened));
     boost::asio::post(context_, [=, this] { Install(ticket, offer, flags); });
   });
 }
 
 void Notifier::Install(const std::shared_ptr<Ticket>& ticket, const std::string& offer, int flags) {
   const std::string path =
-      fmt::format("{}/{}/{}", server_.mount_point(), FuseServer::kHandover, offer);
+      fmt::format("{}/{}/{}", fuse_.mount_point(), FuseServer::kHandover, offer);
   UniqueFd fd(::open(path.c_str(), (flags & O_ACCMODE) | O_CLOEXEC));
   if (fd) return ticket->ReturnDescriptor(std::move(fd), flags);
   const int error = errno;
-  boost::asio::post(loop_.context(), [this, offer] { server_.Withdraw(offer); });
+  boost::asio::post(loop_.context(), [this, offer] { fuse_.Withdraw(offer); });
   ticket->FailWith(error);
 }
 
 void Notifier::HandleMmap(const std::shared_ptr<Ticket>& ticket) {
-  Target target{};
-  if (!IsOurs(*ticket, target) || !ticket->OpenedForMapping()) return ticket->Continue();
+  if (!ticket->OpenedForMapping()) return ticket->Continue();
+  Target target = TargetOf(*ticket);
+  if (!target) return ticket->Continue();
   boost::asio::post(loop_.context(), [this, ticket, target] {
-    server_.Drain();
-    const auto file = server_.FindOpenFile(target.device, target.inode);
+    fuse_.Drain();
+    const auto file = target();
     if (!file) return ticket->Continue();
     const u64 pages = (ticket->argument(1) + kPageSize - 1) & ~(kPageSize - 1);
     const MmapRequest request{
         .offset = ticket->argument(5), .length = pages, .shared = ticket->SharedMapping()};
-    Caller caller(server_.services(), ticket->tid());
+    Caller caller(calls_.services(), ticket->tid());
     const Result<> allowed = loop_.door().Mmap(loop_.Now(), caller, *file, request);
     if (allowed)
       ticket->Continue();

@@ -6,14 +6,16 @@
 #include <list>
 #include <thread>
 
+#include "transport/cuse_server.hpp"
 #include "transport/fuse_server.hpp"
 
 namespace vfiolab {
 
 class Notifier {
  public:
-  // Serves on a thread of its own, because it opens files of `server`.
-  Notifier(EventLoop& loop, FuseServer& server);
+  // Serves on a thread of its own, because it opens files of `fuse`. `cuse` is null or outlives
+  // this.
+  Notifier(EventLoop& loop, FileCalls& calls, FuseServer& fuse, CuseServer* cuse);
   ~Notifier();
 
   // Serves a listener (a descriptor of SECCOMP_FILTER_FLAG_NEW_LISTENER) until the last process
@@ -23,20 +25,21 @@ class Notifier {
  private:
   struct Listener;
   class Ticket;
-  struct Target {
-    dev_t device;
-    ino_t inode;
-  };
+  // Gives the file that a call is about, in the core's turn; null when it is not open any more.
+  using Target = std::function<std::shared_ptr<OpenFile>()>;
 
   void Wait(const std::shared_ptr<Listener>& listener);
   void OnReadable(const std::shared_ptr<Listener>& listener);
   void HandleIoctl(const std::shared_ptr<Ticket>& ticket);
   void HandleMmap(const std::shared_ptr<Ticket>& ticket);
   void Install(const std::shared_ptr<Ticket>& ticket, const std::string& offer, int flags);
-  bool IsOurs(const Ticket& ticket, Target& target) const;
+  // Empty when the file is not ours.
+  Target TargetOf(const Ticket& ticket) const;
 
   EventLoop& loop_;
-  FuseServer& server_;
+  FileCalls& calls_;
+  FuseServer& fuse_;
+  CuseServer* cuse_;
   boost::asio::io_context context_;
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> keep_;
   std::thread thread_;

@@ -50,7 +50,10 @@ Directory& Directory::Make(std::string_view path) {
     path.remove_prefix(slash == std::string_view::npos ? path.size() : slash + 1);
     if (name.empty()) continue;
     auto& entry = at->entries_[name];
-    if (!entry) entry = std::make_shared<Directory>();
+    if (!entry) {
+      entry = std::make_shared<Directory>();
+      if (at->on_change_) at->on_change_(name);
+    }
     at = dynamic_cast<Directory*>(entry.get());
     CHECK_OURS(at != nullptr);
   }
@@ -62,10 +65,14 @@ void Directory::Add(std::string_view path, std::shared_ptr<Node> node) {
   Directory& parent = slash == std::string_view::npos ? *this : Make(path.substr(0, slash));
   const std::string name(path.substr(slash == std::string_view::npos ? 0 : slash + 1));
   CHECK_OURS(parent.entries_.emplace(name, std::move(node)).second);
+  if (parent.on_change_) parent.on_change_(name);
 }
 
 void Directory::Remove(std::string_view name) {
-  if (const auto it = entries_.find(name); it != entries_.end()) entries_.erase(it);
+  const auto it = entries_.find(name);
+  if (it == entries_.end()) return;
+  const auto gone = entries_.extract(it);
+  if (on_change_) on_change_(gone.key());
 }
 
 Reply TextFile::Open(CallContext&, int flags) {

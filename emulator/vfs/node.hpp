@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -39,9 +40,12 @@ class Directory final : public Node {
   void Add(std::string_view path, std::shared_ptr<Node> node);
   // Takes the entry `name` of this directory away, if it is there.
   void Remove(std::string_view name);
+  // `f` is called, with its name, after an entry of this directory has come or gone.
+  void set_on_change(std::function<void(const std::string& name)> f) { on_change_ = std::move(f); }
 
  private:
   Entries entries_;
+  std::function<void(const std::string&)> on_change_;
   bool lasting_ = true;
 };
 
@@ -98,10 +102,15 @@ class DeviceNode final : public FileNode {
   bool lasting() const override { return false; }
   Reply Open(CallContext&, int flags) override;
 
+  // The device's number, where a transport has made it one that the host's kernel knows.
+  const std::optional<dev_t>& number() const { return number_; }
+  void set_number(dev_t number) { number_ = number; }
+
  private:
   mode_t permissions_;
   Opener open_;
   u64 size_;
+  std::optional<dev_t> number_;
 };
 
 }  // namespace vfiolab

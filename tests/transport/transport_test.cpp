@@ -76,7 +76,11 @@ std::string NewDirectory() {
 
 class Mounted {
  public:
-  Mounted() : machine(environment, trace, Iommu{}), door(machine), loop(turn, machine, door) {
+  Mounted()
+      : machine(environment, trace, Iommu{}),
+        door(machine),
+        loop(turn, machine, door),
+        calls(loop) {
     environment.set_loop(loop);
     root->Add("later",
               std::make_shared<DeviceNode>(
@@ -84,7 +88,7 @@ class Mounted {
                     return std::shared_ptr<OpenFile>(std::make_shared<LaterFile>(machine.clock()));
                   }));
     root->Add("text", std::make_shared<TextFile>([] { return std::string("words\n"); }));
-    auto mounted = FuseServer::Mount(loop, root, directory, {});
+    auto mounted = FuseServer::Mount(loop, calls, root, directory, {});
     REQUIRE(mounted);
     server = *std::move(mounted);
     core = std::thread([this] { loop.Run(); });
@@ -109,6 +113,7 @@ class Mounted {
   Machine machine;
   Door door;
   EventLoop loop;
+  FileCalls calls;
   std::shared_ptr<Directory> root = std::make_shared<Directory>();
   std::unique_ptr<FuseServer> server;
   std::thread core;
@@ -163,8 +168,8 @@ TEST_CASE("a duplicate of a descriptor is known as the open file it came from") 
 
 TEST_CASE("what is closed and forgotten leaves nothing behind") {
   Mounted mounted;
-  const std::size_t before = mounted.loop.Ask([&] { return mounted.server->open_file_count(); });
+  const std::size_t before = mounted.loop.Ask([&] { return mounted.calls.open_file_count(); });
   for (int i = 0; i < 500; ++i) ::close(mounted.Open("later"));
   std::this_thread::sleep_for(100ms);  // the kernel releases and forgets in its own time
-  CHECK(mounted.loop.Ask([&] { return mounted.server->open_file_count(); }) == before);
+  CHECK(mounted.loop.Ask([&] { return mounted.calls.open_file_count(); }) == before);
 }

@@ -1,0 +1,160 @@
+#include "transport/file_calls.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+namespace vfiolab {
+
+struct FileCalls::Answer {
+  std::shared_ptr<Request> request;
+  Kind kind;
+  std::shared_ptr<OpenFile> file;
+  std::vector<std::byte> data;  // of a read
+};
+
+FileCalls::FileCalls(EventLoop& loop)
+    : loop_(loop), mms_(loop.turn(), *this), services_{loop.turn(), mms_, *this, false} {}
+
+u64 FileCalls::Add(std::shared_ptr<OpenFile> file) {
+  open_files_.emplace(++last_handle_, std::move(file));
+  return last_handle_;
+}
+
+std::shared_ptr<OpenFile> FileCalls::Find(u64 handle) const {
+  const auto it = open_files_.find(handle);
+  return it == open_files_.end() ? nullptr : it->second;
+}
+
+std::shared_ptr<OpenFile> FileCalls::Take(u64 handle) {
+  auto opened = open_files_.extract(handle);
+  return opened.empty() ? nullptr : std::move(opened.mapped());
+}
+
+void FileCalls::Release(std::shared_ptr<OpenFile> file) {
+  if (file == nullptr) return;
+  mms_.DropIdle();
+  loop_.door().Release(loop_.Now(), std::move(file));
+}
+
+Reply FileCalls::Open(pid_t tid, FileNode& node, std::string_view path, int flags) {
+  Caller caller(services_, tid);
+  Reply reply = loop_.door().Open(loop_.Now(), caller, node, path, flags);
+  if (reply.deferred()) return Fail(EAGAIN, "no node of ours defers its open");
+  return reply;
+}
+
+std::shared_ptr<FileCalls::Answer> FileCalls::Begin(const std::shared_ptr<Request>& request,
+                                                    Kind kind, u64 handle) {
+  constexpr u64 kCallsBetweenLooks = 256;
+  if (calls_++ % kCallsBetweenLooks == 8) placement_.Follow(request->tid());
+  auto file = Find(handle);
+  if (file == nullptr) {
+    if (request->Claim()) request->AnswerError(EBADF);
+    return nullptr;
+  }
+  loop_.turn().SetOnCutOff([request] {
+    if (request->Claim()) request->AnswerError(EFAULT);
+  });
+  return std::make_shared<Answer>(request, kind, std::move(file), std::vector<std::byte>{});
+}
+
+void FileCalls::Finish(const std::shared_ptr<Answer>& answer, Reply reply) {
+  if (!reply.deferred()) {
+    Send(*answer, reply.completion());
+    return;
+  }
+  auto pending = reply.pending();
+  pending->OnDone([this, answer](Completion completion) {
+    if (!completion.data.empty()) answer->data = std::move(completion.data);
+    Send(*answer, completion);
+  });
+  if (!pending->interruptible()) return;
+  waiting_[answer->request->key()] = [request = answer->request, pending] {
+    pending->Cancel();
+    if (request->Claim()) request->AnswerError(EINTR);
+  };
+  answer->request->ExpectInterrupt();
+}
+
+void FileCalls::Interrupt(const Request::Key& key) {
+  if (auto entry = waiting_.extract(key)) entry.mapped()();
+}
+
+void FileCalls::Send(Answer& answer, Completion& completion) {
+  Request& request = *answer.request;
+  if (!request.Claim()) return;
+  waiting_.erase(request.key());
+  const Result<long>& value = completion.value;
+  if (answer.kind == Kind::kIoctl) {
+    // An errno goes into the result: as an error of the request ENOSYS would become ENOTTY.
+    request.AnswerIoctl(value ? static_cast<int>(*value) : -value.error().code);
+  } else if (!value) {
+    request.AnswerError(value.error().code);
+  } else if (answer.kind == Kind::kRead) {
+    request.AnswerRead(std::span{answer.data}.first(static_cast<std::size_t>(*value)));
+  } else {
+    request.AnswerWrite(static_cast<std::size_t>(*value));
+  }
+}
+
+void FileCalls::Read(const std::shared_ptr<Request>& request, std::size_t size, u64 offset,
+                     u64 handle) {
+  const auto answer = Begin(request, Kind::kRead, handle);
+  if (answer == nullptr) return;
+  answer->data.resize(size);
+  Caller caller(services_, request->tid());
+  Finish(answer, loop_.door().Read(loop_.Now(), caller, *answer->file, answer->data, offset));
+}
+
+void FileCalls::Write(const std::shared_ptr<Request>& request, std::span<const std::byte> from,
+                      u64 offset, u64 handle) {
+  const auto answer = Begin(request, Kind::kWrite, handle);
+  if (answer == nullptr) return;
+  Caller caller(services_, request->tid());
+  Finish(answer, loop_.door().Write(loop_.Now(), caller, *answer->file, from, offset));
+}
+
+void FileCalls::Ioctl(const std::shared_ptr<Request>& request, u32 command, u64 argument,
+                      u64 handle) {
+  const auto answer = Begin(request, Kind::kIoctl, handle);
+  if (answer == nullptr) return;
+  Caller caller(services_, request->tid());
+  Reply reply = loop_.door().Ioctl(loop_.Now(), caller, *answer->file, command, argument);
+  if (!reply.deferred() && reply.completion().opened) {
+    // A request cannot put a descriptor into the caller: the launcher's notifier does.
+    reply = Fail(EOPNOTSUPP, "the ioctl returns a descriptor: start the client with vfiolab run");
+  }
+  Finish(answer, std::move(reply));
+}
+
+OpenFileSource* FileCalls::SourceOf(const UniqueFd& fd, struct statx& found) const {
+  // Without AT_STATX_DONT_SYNC the kernel would ask this very thread.
+  constexpr unsigned kWanted = STATX_TYPE | STATX_INO;
+  if (::statx(fd.get(), "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, kWanted, &found) != 0)
+    return nullptr;
+  for (OpenFileSource* source : sources_)
+    if (source->Owns(found)) return source;
+  return nullptr;
+}
+
+std::shared_ptr<OpenFile> FileCalls::FindOpenFile(UniqueFd fd) {
+  struct statx found {};
+  OpenFileSource* source = SourceOf(fd, found);
+  return source == nullptr ? nullptr : source->Find(std::move(fd), found);
+}
+
+MappedKind FileCalls::KindOf(dev_t device, ino_t inode) {
+  for (OpenFileSource* source : sources_) {
+    const auto file = source->FindMapped(device, inode);
+    if (file == nullptr || file->shared_memory().fd < 0) continue;
+    return file->shared_memory().answers ? MappedKind::kBar : MappedKind::kSilentBar;
+  }
+  return MappedKind::kOrdinary;
+}
+
+void FileCalls::Close(UniqueFd fd) {
+  struct statx found {};
+  if (OpenFileSource* source = SourceOf(fd, found)) source->Close(std::move(fd));
+}
+
+}  // namespace vfiolab

@@ -1,0 +1,119 @@
+// What all transports have in common: the table of open files, and the way of a call of a client
+// through the Door and back.
+#pragma once
+#include <sys/stat.h>
+
+#include <atomic>
+#include <map>
+#include <unordered_map>
+#include <vector>
+
+#include "process/caller.hpp"
+#include "transport/event_loop.hpp"
+#include "transport/placement.hpp"
+
+namespace vfiolab {
+
+// One request of the kernel about an open file. It is answered once: whoever claims that right
+// does it, from whichever thread; the others stay silent.
+class Request {
+ public:
+  // Tells requests that are under way apart: by what they came, and their number there.
+  struct Key {
+    const void* channel;
+    u64 number;
+    auto operator<=>(const Key&) const = default;
+  };
+
+  Request(Key key, pid_t tid) : key_(key), tid_(tid) {}
+  virtual ~Request() = default;
+  const Key& key() const { return key_; }
+  pid_t tid() const { return tid_; }  // of the calling thread
+
+  // True for the first who asks.
+  bool Claim() { return !claimed_.exchange(true); }
+  // After Claim():
+  virtual void AnswerRead(std::span<const std::byte> data) = 0;
+  virtual void AnswerWrite(std::size_t count) = 0;
+  virtual void AnswerIoctl(int result) = 0;  // a value, or -errno
+  virtual void AnswerError(int code) = 0;
+
+  // The call waits: from now on its interruption has to come to FileCalls::Interrupt().
+  virtual void ExpectInterrupt() = 0;
+
+ private:
+  Key key_;
+  pid_t tid_;
+  std::atomic<bool> claimed_{false};
+};
+
+// Finds the open files behind descriptors of one kind.
+class OpenFileSource {
+ public:
+  virtual ~OpenFileSource() = default;
+  // By type, device and inode of a descriptor, as statx has them.
+  virtual bool Owns(const struct statx& found) const = 0;
+  // Of a descriptor that it owns; null when the file is not open any more.
+  virtual std::shared_ptr<OpenFile> Find(UniqueFd fd, const struct statx& found) = 0;
+  // Closes one that it owns, without waiting for the core.
+  virtual void Close(UniqueFd fd) = 0;
+  // The file that a client has mapped; null when it is not one of these.
+  virtual std::shared_ptr<OpenFile> FindMapped(dev_t, ino_t) { return nullptr; }
+};
+
+// In the core's turn, unless it says otherwise.
+class FileCalls final : public OpenFileFinder, private MappedFiles {
+ public:
+  explicit FileCalls(EventLoop& loop);
+
+  CallerServices& services() { return services_; }
+  Placement& placement() { return placement_; }
+  // Before the loop runs.
+  void AddSource(OpenFileSource& source) { sources_.push_back(&source); }
+
+  // A new handle for an open file; Take() ends it.
+  u64 Add(std::shared_ptr<OpenFile> file);
+  // Null when nothing is open under the handle.
+  std::shared_ptr<OpenFile> Find(u64 handle) const;
+  std::shared_ptr<OpenFile> Take(u64 handle);
+  // The last descriptor is gone; nothing for null.
+  void Release(std::shared_ptr<OpenFile> file);
+  void Clear() { open_files_.clear(); }
+  std::size_t open_file_count() const { return open_files_.size(); }
+
+  Reply Open(pid_t tid, FileNode& node, std::string_view path, int flags);
+  // Each answers the request, at once or when the call is done. EBADF: no such handle.
+  void Read(const std::shared_ptr<Request>& request, std::size_t size, u64 offset, u64 handle);
+  void Write(const std::shared_ptr<Request>& request, std::span<const std::byte> from, u64 offset,
+             u64 handle);
+  void Ioctl(const std::shared_ptr<Request>& request, u32 command, u64 argument, u64 handle);
+  // The caller of a request that waits was interrupted; nothing if it does not wait (any more).
+  void Interrupt(const Request::Key& key);
+
+  std::shared_ptr<OpenFile> FindOpenFile(UniqueFd fd) override;
+  void Close(UniqueFd fd) override;
+
+ private:
+  MappedKind KindOf(dev_t device, ino_t inode) override;
+  enum class Kind { kRead, kWrite, kIoctl };
+  struct Answer;
+
+  // The answer to `request`, which EFAULT claims when the client is cut off meanwhile.
+  std::shared_ptr<Answer> Begin(const std::shared_ptr<Request>& request, Kind kind, u64 handle);
+  // Sends what a call came to; waits where it is deferred.
+  void Finish(const std::shared_ptr<Answer>& answer, Reply reply);
+  void Send(Answer& answer, Completion& completion);
+  OpenFileSource* SourceOf(const UniqueFd& fd, struct statx& found) const;
+
+  EventLoop& loop_;
+  MmCache mms_;
+  CallerServices services_;
+  Placement placement_;
+  std::vector<OpenFileSource*> sources_;
+  std::unordered_map<u64, std::shared_ptr<OpenFile>> open_files_;
+  u64 last_handle_ = 0;
+  u64 calls_ = 0;
+  std::map<Request::Key, std::function<void()>> waiting_;  // deferred calls: how to interrupt them
+};
+
+}  // namespace vfiolab

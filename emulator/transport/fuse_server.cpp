@@ -26,7 +26,7 @@ FuseServer& ServerOf(void* user_data) { return *static_cast<FuseServer*>(user_da
 FuseServer::FuseServer(EventLoop& loop, std::shared_ptr<Directory> root)
     : loop_(loop),
       mms_(loop.turn()),
-      services_{loop.turn(), mms_, *this, false},
+      services_{loop.turn(), mms_, *this, false, {}},
       root_(std::move(root)),
       handover_(std::make_shared<Directory>()),
       inodes_(root_),

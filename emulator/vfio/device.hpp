@@ -103,6 +103,8 @@ class DeviceFile final : public OpenFile {
   Reply Ioctl(CallContext& caller, u32 command, u64 argument) override;
   Reply Read(CallContext& caller, std::span<std::byte> to, u64 offset) override;
   Reply Write(CallContext& caller, std::span<const std::byte> from, u64 offset) override;
+  Reply Load(CallContext& caller, std::span<std::byte> to, u64 offset) override;
+  Reply Store(CallContext& caller, std::span<const std::byte> from, u64 offset) override;
   Result<> Mmap(CallContext& caller, const MmapRequest& request) override;
   SharedMemory shared_memory() const override { return {device_.slot().shared_memory_fd()}; }
 
@@ -142,6 +144,9 @@ class DeviceFile final : public OpenFile {
   // Moves bytes by access(region, at, part, hidden).
   template <class Byte, class Access>
   Reply InSteps(std::span<Byte> bytes, u64 offset, Access access);
+  // The parts of a processor's access, each through access(bar, at, part).
+  template <class Byte, class Access>
+  Reply OnBus(std::span<Byte> bytes, u64 offset, Access access);
   bool HasRegion(u32 region) const;
   Result<std::size_t> CheckRom(u64 at, std::size_t count) const;
   Result<> CheckConfig(u64 at, std::size_t count) const;

@@ -205,6 +205,37 @@ Reply DeviceFile::Write(CallContext&, std::span<const std::byte> from, u64 offse
                  });
 }
 
+// A processor reaches what the bus has there, the MSI-X table included; vfio-pci is not asked.
+template <class Byte, class Access>
+Reply DeviceFile::OnBus(std::span<Byte> bytes, u64 offset, Access access) {
+  const u32 region = static_cast<u32>(offset >> kRegionShift);
+  u64 at = offset & kRegionOffsetMask;
+  const auto& layout = IsBar(region) ? device_.slot().bars()[region] : std::nullopt;
+  if (!layout || layout->io || at >= layout->size || bytes.size() > layout->size - at)
+    return Fail(EIO, fmt::format("region {} has nothing at {:#x}", region, at));
+  const long moved = static_cast<long>(bytes.size());
+  while (!bytes.empty()) {
+    if (!device_.Decodes(region)) return Fail(EIO, "memory is disabled in COMMAND");
+    const Step step = NextStep(region, {}, at, bytes.size());
+    access(region, at, bytes.first(step.length));
+    bytes = bytes.subspan(step.length);
+    at += step.length;
+  }
+  return moved;
+}
+
+Reply DeviceFile::Load(CallContext&, std::span<std::byte> to, u64 offset) {
+  return OnBus(to, offset, [&](u32 bar, u64 at, std::span<std::byte> part) {
+    device_.slot().ReadBar(bar, at, part);
+  });
+}
+
+Reply DeviceFile::Store(CallContext&, std::span<const std::byte> from, u64 offset) {
+  return OnBus(from, offset, [&](u32 bar, u64 at, std::span<const std::byte> part) {
+    device_.slot().WriteBar(bar, at, part);
+  });
+}
+
 Result<> DeviceFile::Mmap(CallContext& caller, const MmapRequest& request) {
   const u64 region = request.offset >> kRegionShift;
   const u64 at = request.offset & kRegionOffsetMask;

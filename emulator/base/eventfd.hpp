@@ -10,8 +10,8 @@ class Eventfd {
  public:
   explicit Eventfd(UniqueFd fd) : fd_(std::move(fd)) {}
 
-  // Adds one to the counter, as the kernel's eventfd_signal() does: a counter about to overflow
-  // stays as it is. Never blocks, whatever the client set its flags to.
+  // Adds one to the counter, as eventfd_signal() does (fs/eventfd.c): one more than write() could,
+  // where the kernel has asynchronous I/O. Never blocks, whatever the client set its flags to.
   void Signal() const;
   int fd() const { return fd_.get(); }
 

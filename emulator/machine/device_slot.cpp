@@ -23,6 +23,8 @@ DeviceSlot::DeviceSlot(Machine& machine, Bdf bdf, const Model& model, const Para
                        std::string driver)
     : machine_(machine), bdf_(bdf), model_(model), driver_(std::move(driver)) {
   device_ = model.create(*this, params);
+  TrapBars();
+  SetMemoryReachable(true);
 }
 
 DeviceSlot::~DeviceSlot() {
@@ -129,6 +131,7 @@ void DeviceSlot::ResetFunction() {
   device_->Reset();
   if (const u8 at = config_.FindCapability(PCI_CAP_ID_PM))
     config_.SetBits(at + PCI_PM_CTRL, 2, PCI_PM_CTRL_STATE_MASK, false);
+  if (on_reset_) on_reset_();
 }
 
 // A client that clears the bit in config space has switched its interrupts off.
@@ -213,9 +216,23 @@ void DeviceSlot::GuestError(std::string_view what) {
   machine_.trace().Output([&] { return fmt::format("guest-error {} {}", bdf_.ToString(), what); });
 }
 
-std::span<std::byte> DeviceSlot::AllocateBarMemory(unsigned bar, u64 size) {
+DeviceMemory& DeviceSlot::Memory() {
   if (!memory_) memory_ = machine_.environment().CreateDeviceMemory(bdf_.ToString());
-  return memory_->Allocate(u64{bar} << kRegionShift, size);
+  return *memory_;
+}
+
+std::span<std::byte> DeviceSlot::AllocateBarMemory(unsigned bar, u64 size) {
+  return Memory().Allocate(u64{bar} << kRegionShift, size);
+}
+
+void DeviceSlot::TrapBars() {
+  for (unsigned i = 0; i < PCI_STD_NUM_BARS; ++i)
+    if (const auto* bar = device_->bar(i); bar != nullptr && bar->spec.mapping == BarMapping::kTrap)
+      Memory().Trap(u64{i} << kRegionShift, bar->spec.size);
+}
+
+void DeviceSlot::SetMemoryReachable(bool reachable) {
+  if (memory_) memory_->SetReachable(reachable);
 }
 
 }  // namespace vfiolab

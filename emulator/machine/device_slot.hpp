@@ -93,10 +93,15 @@ class DeviceSlot final : public DeviceHost {
   void WriteBar(unsigned bar, Offset at, std::span<const std::byte> from);
   // The file that backs BARs that can be mapped; -1 when there is none.
   int shared_memory_fd() const { return memory_ ? memory_->fd() : -1; }
+  // Whether mappings of its BARs reach them (DeviceMemory::SetReachable).
+  void SetMemoryReachable(bool reachable);
 
   // Function-level reset of the device, which ends in D0. Else config space stays: whoever resets a
   // function on a Linux host saves it before and restores it after.
   void ResetFunction();
+
+  // Called after each reset of the function; null: nobody.
+  void set_reset_listener(std::function<void()> listener) { on_reset_ = std::move(listener); }
 
   void set_interrupt_sink(InterruptSink* sink) { sink_ = sink; }
   void SetMsi(MsiState state);
@@ -113,6 +118,8 @@ class DeviceSlot final : public DeviceHost {
   std::span<std::byte> AllocateBarMemory(unsigned bar, u64 size) override;
 
  private:
+  DeviceMemory& Memory();
+  void TrapBars();
   ConfigSpace BuildConfig(bool multifunction) const;
   Result<std::shared_ptr<Ioas>, Fault> OpenGate(Access access, Iova at, u64 length);
   Failure<DmaFault> Stop(const Fault& fault);
@@ -132,6 +139,7 @@ class DeviceSlot final : public DeviceHost {
   std::vector<DeviceSlot*> virtual_functions_;
   ConfigSpace config_{kConventionalConfigSize};
   InterruptSink* sink_ = nullptr;
+  std::function<void()> on_reset_;
   bool intx_asserted_ = false;
   bool present_ = true;
   std::optional<std::string> chosen_resets_;

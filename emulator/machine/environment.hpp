@@ -11,12 +11,18 @@
 
 namespace vfiolab {
 
-// A sparse file of memory that can be handed to clients; one for each device.
+// A sparse file of memory that can be handed to clients; one for each device. First its contents
+// are laid out, then it becomes reachable.
 class DeviceMemory {
  public:
   virtual ~DeviceMemory() = default;
   // `size` zero bytes at `offset` of the file; both in whole pages. They live as long as this.
   virtual std::span<std::byte> Allocate(u64 offset, u64 size) = 0;
+  // `size` bytes at `offset` that can be mapped, and whose every access raises SIGBUS.
+  virtual void Trap(u64 offset, u64 size) = 0;
+  // Whether clients' mappings reach the bytes; otherwise each access of theirs raises SIGBUS. The
+  // bytes stay as they are.
+  virtual void SetReachable(bool reachable) = 0;
   virtual int fd() const = 0;  // -1 where memory cannot be handed out
 };
 

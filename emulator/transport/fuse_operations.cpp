@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include "transport/backing_file.hpp"
 #include "transport/fuse_kernel.hpp"
 
 namespace vfiolab {
@@ -230,8 +231,33 @@ void FuseServer::Ioctl(fuse_req_t req, u32 command, u64 argument, u64 handle) {
 void FuseServer::Release(fuse_req_t req, fuse_file_info* info) {
   auto opened = open_files_.extract(info->fh);
   mms_.DropIdle();
-  loop_.door().Release(loop_.Now(), std::move(opened.mapped()));
+  if (opened.mapped()->shared_memory().mapped) {
+    if (mapped_files_.empty()) WatchMapped();
+    mapped_files_.push_back(std::move(opened.mapped()));
+    ReleaseUnmapped();
+  } else {
+    loop_.door().Release(loop_.Now(), std::move(opened.mapped()));
+  }
   fuse_reply_err(req, 0);
+}
+
+void FuseServer::ReleaseUnmapped() {
+  std::erase_if(mapped_files_, [this](std::shared_ptr<OpenFile>& file) {
+    if (BackingFile::IsInUse(file->shared_memory().fd)) return false;
+    loop_.door().Release(loop_.Now(), std::move(file));
+    return true;
+  });
+}
+
+// Nothing tells when a mapping goes. Each request looks first; between requests a timer does.
+void FuseServer::WatchMapped() {
+  constexpr std::chrono::milliseconds kInterval{5};
+  mapped_timer_.expires_after(kInterval);
+  mapped_timer_.async_wait([this](const boost::system::error_code& error) {
+    if (error) return;
+    ReleaseUnmapped();
+    if (!mapped_files_.empty()) WatchMapped();
+  });
 }
 
 fuse_lowlevel_ops FuseOperations::Table() {

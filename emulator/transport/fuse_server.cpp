@@ -31,7 +31,8 @@ FuseServer::FuseServer(EventLoop& loop, std::shared_ptr<Directory> root)
       handover_(std::make_shared<Directory>()),
       inodes_(root_),
       owner_(::geteuid()),
-      owner_group_(::getegid()) {
+      owner_group_(::getegid()),
+      mapped_timer_(loop.context()) {
   root_->Add(kHandover, handover_);
 }
 
@@ -89,6 +90,7 @@ void FuseServer::Unmount() {
   descriptor_->release();  // the session closes it
   fuse_session_unmount(session_);
   open_files_.clear();
+  mapped_files_.clear();
   fuse_session_destroy(std::exchange(session_, nullptr));
 }
 
@@ -121,6 +123,7 @@ bool FuseServer::TakeRequest() {
   thread_local fuse_buf buffer{};
   const int size = fuse_session_receive_buf(session_, &buffer);
   if (size <= 0) return false;
+  if (!mapped_files_.empty()) ReleaseUnmapped();
   fuse_session_process_buf(session_, &buffer);
   return true;
 }

@@ -85,6 +85,9 @@ class FuseServer final : public OpenFileFinder {
   void Write(fuse_req_t req, std::span<const std::byte> from, u64 offset, u64 handle);
   void Ioctl(fuse_req_t req, u32 command, u64 argument, u64 handle);
   void Release(fuse_req_t req, fuse_file_info* info);
+  // Files that were closed while clients had them mapped: releases those that no longer are.
+  void ReleaseUnmapped();
+  void WatchMapped();
   // The answer to `req`, which EFAULT claims when the client is cut off meanwhile.
   template <class Kind>
   std::shared_ptr<Answer> Begin(fuse_req_t req, Kind kind);
@@ -109,6 +112,8 @@ class FuseServer final : public OpenFileFinder {
   bool init_answered_ = false;
   std::map<int, int> backing_ids_;                                 // by memfd
   std::unordered_map<u64, std::shared_ptr<OpenFile>> open_files_;  // by the kernel's file handle
+  std::vector<std::shared_ptr<OpenFile>> mapped_files_;            // closed, but mapped by clients
+  boost::asio::steady_timer mapped_timer_;
   u64 last_handle_ = 0;
   u64 calls_ = 0;
   bool spin_ = false;

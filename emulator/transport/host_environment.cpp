@@ -1,39 +1,12 @@
 #include "transport/host_environment.hpp"
 
 #include <fcntl.h>
-#include <sys/mman.h>
 
 #include "base/check.hpp"
+#include "transport/backing_file.hpp"
 
 namespace vfiolab {
 namespace {
-
-class Memfd final : public DeviceMemory {
- public:
-  explicit Memfd(const std::string& name) : fd_(::memfd_create(name.c_str(), MFD_CLOEXEC)) {
-    CHECK_OURS(fd_);
-  }
-  ~Memfd() override {
-    for (const auto& part : parts_) ::munmap(part.data(), part.size());
-  }
-
-  std::span<std::byte> Allocate(u64 offset, u64 size) override {
-    if (offset + size > length_) {
-      length_ = offset + size;
-      CHECK_OURS(::ftruncate(fd_.get(), static_cast<off_t>(length_)) == 0);
-    }
-    void* at = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd_.get(),
-                      static_cast<off_t>(offset));
-    CHECK_OURS(at != MAP_FAILED);
-    return parts_.emplace_back(static_cast<std::byte*>(at), size);
-  }
-  int fd() const override { return fd_.get(); }
-
- private:
-  UniqueFd fd_;
-  u64 length_ = 0;
-  std::vector<std::span<std::byte>> parts_;
-};
 
 // Lives on while the loop holds a wait that was cancelled.
 struct WatchState : std::enable_shared_from_this<WatchState> {
@@ -76,7 +49,7 @@ class Watch final : public EventfdWatch {
 }  // namespace
 
 std::unique_ptr<DeviceMemory> HostEnvironment::CreateDeviceMemory(const std::string& name) {
-  return std::make_unique<Memfd>("vfiolab:" + name);
+  return std::make_unique<BackingFile>("vfiolab:" + name);
 }
 
 std::unique_ptr<EventfdWatch> HostEnvironment::WatchEventfd(const Eventfd& eventfd,

@@ -26,6 +26,7 @@ void Device::Open() {
   config_ = std::make_unique<VirtualConfig>(slot_, *this);
   irqs_ = std::make_unique<Irqs>(slot_, config_->has_interrupt_pin(),
                                  [this] { return config_->intx_disabled(); });
+  slot_.set_reset_listener([this] { UpdateMappings(); });
   LeaveLowPower();
   if (physical_ != nullptr) ++physical_->open_virtual_functions_;
 }
@@ -51,17 +52,31 @@ bool Device::EnterLowPower(std::optional<Eventfd> wakeup) {
   if (low_power_) return false;
   low_power_ = true;
   wakeup_ = std::move(wakeup);
+  UpdateMappings();
   return true;
 }
 
 void Device::LeaveLowPower() {
   low_power_ = false;
   wakeup_.reset();
+  UpdateMappings();
+}
+
+void Device::OnMapped() {
+  mapped_ = true;
+  UpdateMappings();
+}
+
+void Device::UpdateMappings() {
+  if (mapped_) slot_.SetMemoryReachable(config_->memory_enabled() && !low_power_);
 }
 
 void Device::Close() {
   if (--opens_ > 0) return;
   if (physical_ != nullptr) --physical_->open_virtual_functions_;
+  slot_.set_reset_listener(nullptr);
+  mapped_ = false;
+  slot_.SetMemoryReachable(true);
   slot_.config().SetBits(PCI_COMMAND, 2, PCI_COMMAND_MASTER, false);
   ioeventfds_.clear();
   irqs_.reset();

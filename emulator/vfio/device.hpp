@@ -69,6 +69,12 @@ class Device final : public ConfigEvents {
   bool EnterLowPower(std::optional<Eventfd> wakeup);
   void LeaveLowPower();
 
+  // Somebody maps a BAR: from now on, until the last file is closed, mappings reach the device
+  // while its memory answers.
+  void OnMapped();
+  // To call when that may have changed.
+  void UpdateMappings();
+
   // ConfigEvents
   void OnIntxDisableChanged(bool disabled) override { irqs_->OnIntxDisableChanged(disabled); }
   void OnFunctionLevelReset() override { Reset(); }
@@ -83,6 +89,7 @@ class Device final : public ConfigEvents {
   bool can_reset_ = false;
   std::function<void()> given_back_;
   bool low_power_ = false;
+  bool mapped_ = false;
   std::optional<Eventfd> wakeup_;
   std::optional<ConfigSpace> saved_;  // as it was before the first open
   std::unique_ptr<VirtualConfig> config_;
@@ -106,7 +113,9 @@ class DeviceFile final : public OpenFile {
   Reply Load(CallContext& caller, std::span<std::byte> to, u64 offset) override;
   Reply Store(CallContext& caller, std::span<const std::byte> from, u64 offset) override;
   Result<> Mmap(CallContext& caller, const MmapRequest& request) override;
-  SharedMemory shared_memory() const override { return {device_.slot().shared_memory_fd()}; }
+  SharedMemory shared_memory() const override {
+    return {device_.slot().shared_memory_fd(), mapped_};
+  }
 
   static std::vector<const char*> IoctlNames();
 
@@ -156,6 +165,7 @@ class DeviceFile final : public OpenFile {
   struct Table;
   Device& device_;
   std::shared_ptr<GroupFile> group_;
+  bool mapped_ = false;
 };
 
 }  // namespace vfiolab::vfio

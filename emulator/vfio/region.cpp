@@ -193,6 +193,7 @@ Reply DeviceFile::Write(CallContext&, std::span<const std::byte> from, u64 offse
     const u64 at = offset & kRegionOffsetMask;
     TRY(CheckConfig(at, from.size()));
     device_.config().Write(at, from);
+    device_.UpdateMappings();
     return static_cast<long>(from.size());
   }
   return InSteps(from, offset,
@@ -248,6 +249,8 @@ Result<> DeviceFile::Mmap(CallContext& caller, const MmapRequest& request) {
   const u64 end = (facts.size + kPageSize - 1) & ~(kPageSize - 1);
   if (at >= end || request.length > end - at)
     return Fail(EINVAL, fmt::format("{:#x} + {:#x} of {:#x}", at, request.length, facts.size));
+  mapped_ = true;
+  device_.OnMapped();
   return {};
 }
 

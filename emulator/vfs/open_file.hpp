@@ -82,10 +82,12 @@ struct MmapRequest {
   bool shared;  // MAP_SHARED or MAP_SHARED_VALIDATE
 };
 
-// Memory that a transport may map into clients in place of a file: `fd` is a memfd, owned by the
-// device, in which region offsets are file offsets.
+// Memory that a transport may map into clients in place of a file: `fd` is owned by the device,
+// and region offsets are its file offsets. `mapped`: a client was let map it through this file, which
+// has to stay open as long as the mapping.
 struct SharedMemory {
   int fd = -1;
+  bool mapped = false;
 };
 
 // One open file description. Destroyed when the last descriptor (and reference of another file)

@@ -12,6 +12,8 @@ class HeapMemory final : public DeviceMemory {
  public:
   explicit HeapMemory(int fd) : fd_(fd) {}
   std::span<std::byte> Allocate(u64, u64 size) override { return blocks_.emplace_back(size); }
+  void Trap(u64, u64) override {}
+  void SetReachable(bool) override {}
   int fd() const override { return fd_; }
 
  private:

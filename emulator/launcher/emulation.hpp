@@ -37,6 +37,8 @@ class Emulation {
 
  private:
   void BuildTree();
+  // Whether some device has registers that can be mapped.
+  bool HasRegisters() const;
 
   HostEnvironment environment_;
   Turn turn_;

@@ -29,11 +29,13 @@ FuseServer::FuseServer(EventLoop& loop, std::shared_ptr<Directory> root)
       services_{loop.turn(), mms_, *this, false, {}},
       root_(std::move(root)),
       handover_(std::make_shared<Directory>()),
+      mmio_(std::make_shared<Directory>()),
       inodes_(root_),
       owner_(::geteuid()),
       owner_group_(::getegid()),
       mapped_timer_(loop.context()) {
   root_->Add(kHandover, handover_);
+  root_->Add(kMmio, mmio_);
 }
 
 FuseServer::~FuseServer() { Unmount(); }
@@ -43,6 +45,7 @@ Result<std::unique_ptr<FuseServer>> FuseServer::Mount(EventLoop& loop,
                                                       const std::string& mount_point,
                                                       Options options) {
   std::unique_ptr<FuseServer> server(new FuseServer(loop, std::move(root)));
+  if (options.traps) server->AddTracerNode();
   TRY(server->Start(mount_point, options));
   return server;
 }

@@ -68,7 +68,7 @@ void Device::OnMapped() {
 }
 
 void Device::UpdateMappings() {
-  if (mapped_) slot_.SetMemoryReachable(config_->memory_enabled() && !low_power_);
+  if (mapped_) slot_.SetMemoryReachable(reachable());
 }
 
 void Device::Close() {

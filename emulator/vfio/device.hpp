@@ -72,6 +72,8 @@ class Device final : public ConfigEvents {
   // Somebody maps a BAR: from now on, until the last file is closed, mappings reach the device
   // while its memory answers.
   void OnMapped();
+  // Whether it does: COMMAND lets it, and the device is not in low power.
+  bool reachable() const { return config_->memory_enabled() && !low_power_; }
   // To call when that may have changed.
   void UpdateMappings();
 
@@ -142,8 +144,9 @@ class DeviceFile final : public OpenFile {
       bool Meets(u64 at, u64 count) const { return at < end && at + count > begin; }
     } hidden = {};
   };
-  RegionFacts BarFacts(unsigned bar, bool can_map) const;
-  RegionFacts Facts(u32 region, bool can_map) const;
+  RegionFacts BarFacts(unsigned bar, const CallContext* caller) const;
+  // Without a caller it is not said whether the region can be mapped.
+  RegionFacts Facts(u32 region, const CallContext* caller = nullptr) const;
   // The part of [at, at + left) of a region that one bus access can take.
   struct Step {
     std::size_t length;
@@ -153,7 +156,8 @@ class DeviceFile final : public OpenFile {
   // Moves bytes by access(region, at, part, hidden).
   template <class Byte, class Access>
   Reply InSteps(std::span<Byte> bytes, u64 offset, Access access);
-  // The parts of a processor's access, each through access(bar, at, part).
+  // The parts of a processor's access, each through access(bar, at, part, whether the BAR is
+  // there).
   template <class Byte, class Access>
   Reply OnBus(std::span<Byte> bytes, u64 offset, Access access);
   bool HasRegion(u32 region) const;

@@ -83,8 +83,8 @@ struct MmapRequest {
 };
 
 // Memory that a transport may map into clients in place of a file: `fd` is owned by the device,
-// and region offsets are its file offsets. `mapped`: a client was let map it through this file, which
-// has to stay open as long as the mapping.
+// and region offsets are its file offsets. `mapped`: a client was let map it through this file,
+// which has to stay open as long as the mapping.
 struct SharedMemory {
   int fd = -1;
   bool mapped = false;

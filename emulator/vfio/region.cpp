@@ -98,7 +98,6 @@ Reply DeviceFile::GetRegionInfo(const IoctlCall& call) {
   const RegionFacts facts = Facts(info.index, &call.caller);
   info.size = facts.size;
   info.flags = facts.flags;
-  info.cap_offset = 0;
   info.offset = u64{info.index} << kRegionShift;
   if ((facts.flags & VFIO_REGION_INFO_FLAG_MMAP) && facts.hidden.end > 0)
     TRY(AddMsixMappable(call, info));

@@ -93,11 +93,12 @@ Result<> RunPlain(std::span<const std::byte> code, const Decoded& decoded, u64 f
   const Template made = TRY(MakeTemplate(code, decoded));
   std::vector<std::byte> vector;
   if (decoded.uses_vector) vector = TRY(thread.VectorRegisters());
+  TRY(Prepare(made, vector.size()));
   const ZydisOperandActions actions = decoded.memory->actions;
   if (actions & ZYDIS_OPERAND_ACTION_MASK_READ) TRY(thread.Load(address, operand));
   const auto number = bit != nullptr ? *bit : 0;
   if (bit != nullptr) *bit %= 8 * operand.size();
-  TRY(Run(made, registers, vector, operand));
+  Run(registers, vector, operand);
   if (bit != nullptr) *bit = number;
   if (actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) TRY(thread.Store(address, operand));
   if (decoded.uses_vector) TRY(thread.SetVectorRegisters(vector));

@@ -3,9 +3,8 @@
 #include <cpuid.h>
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cstring>
-
-#include "base/trace.hpp"
 
 namespace vfiolab::mmio {
 namespace {
@@ -130,19 +129,23 @@ struct Stage {
   alignas(64) std::byte operand[64];
 };
 
-Stage* MakeStage() {
-  void* memory = ::mmap(nullptr, sizeof(Stage), PROT_READ | PROT_WRITE | PROT_EXEC,
-                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+// Null where no memory can be both written and executed.
+Stage* TheStage() {
+  static void* const memory = ::mmap(nullptr, sizeof(Stage), PROT_READ | PROT_WRITE | PROT_EXEC,
+                                     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   return memory == MAP_FAILED ? nullptr : static_cast<Stage*>(memory);
 }
 
 // x87, SSE, AVX and AVX-512, as far as the processor and the kernel have them; 0 without XSAVE.
 u64 VectorMask() {
-  constexpr u64 kOurs = 0xe7;
-  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
-  if (__get_cpuid(1, &eax, &ebx, &ecx, &edx) == 0 || (ecx & bit_OSXSAVE) == 0) return 0;
-  asm("xgetbv" : "=a"(eax), "=d"(edx) : "c"(0));
-  return eax & kOurs;
+  static const u64 mask = [] {
+    constexpr u64 kOurs = 0xe7;
+    unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+    if (__get_cpuid(1, &eax, &ebx, &ecx, &edx) == 0 || (ecx & bit_OSXSAVE) == 0) return u64{0};
+    asm("xgetbv" : "=a"(eax), "=d"(edx) : "c"(0));
+    return eax & kOurs;
+  }();
+  return mask;
 }
 
 // The vector registers as a program finds them at its start.
@@ -154,11 +157,10 @@ const void* FreshVector() {
   return image;
 }
 
+constexpr std::size_t kModRm = 1, kDisplacement = 4;
+
 // The instruction with the stage's operand, and then the way back.
-Result<> Put(const Template& instruction, Stage& stage) {
-  constexpr std::size_t kLongest = 15, kModRm = 1, kDisplacement = 4;
-  const std::size_t length = instruction.before + kModRm + kDisplacement + instruction.after;
-  if (length > kLongest) return Fail(ENOTSUP, "too long with an address of its own");
+void Put(const Template& instruction, Stage& stage) {
   std::byte* at = stage.code;
   const auto put = [&](const void* bytes, std::size_t count) {
     std::memcpy(at, bytes, count);
@@ -167,41 +169,46 @@ Result<> Put(const Template& instruction, Stage& stage) {
   put(instruction.bytes.data(), instruction.before);
   const auto modrm = static_cast<u8>(instruction.reg << 3 | 5);  // relative to rip
   put(&modrm, kModRm);
-  const auto distance = static_cast<int>(stage.operand - (stage.code + length));
+  const std::byte* const end = at + kDisplacement + instruction.after;
+  const auto distance = static_cast<int>(stage.operand - end);
   put(&distance, kDisplacement);
   put(instruction.immediate.data(), instruction.after);
   constexpr u8 kJump[] = {0xff, 0x25, 0, 0, 0, 0};  // to the address that follows
   put(kJump, sizeof kJump);
   void (*const back)() = &vfiolab_mmio_return;
   put(&back, sizeof back);
-  return {};
 }
 
 }  // namespace
 
-Result<> Run(const Template& instruction, user_regs_struct& registers, std::span<std::byte> vector,
-             std::span<std::byte> operand) {
-  static Stage* const stage = MakeStage();
-  static const u64 mask = VectorMask();
+Result<> Prepare(const Template& instruction, std::size_t vector_size) {
+  constexpr std::size_t kLongest = 15;
+  Stage* const stage = TheStage();
+  if (stage == nullptr) return Fail(ENOTSUP, "there is no memory that can be executed");
+  if (vector_size > kLargestVector || (vector_size > 0 && VectorMask() == 0))
+    return Fail(ENOTSUP, "these vector registers are not known");
+  if (instruction.before + kModRm + kDisplacement + instruction.after > kLongest)
+    return Fail(ENOTSUP, "too long with another operand");
+  Put(instruction, *stage);
+  return {};
+}
+
+void Run(user_regs_struct& registers, std::span<std::byte> vector, std::span<std::byte> operand) {
   static const void* const fresh = FreshVector();
   alignas(64) static std::byte image[kLargestVector];
   constexpr u64 kArithmeticFlags = 0x8d5, kAlwaysSet = 0x2;
-  if (stage == nullptr) return Fail(ENOMEM, "no memory that can be executed");
-  if (vector.size() > sizeof image || (!vector.empty() && mask == 0))
-    return Fail(ENOTSUP, "this processor's vector registers are not known");
-  TRY(Put(instruction, *stage));
-  std::memcpy(stage->operand, operand.data(), operand.size());
-  std::memcpy(image, vector.data(), vector.size());
+  Stage& stage = *TheStage();
+  std::ranges::copy(operand, stage.operand);
+  std::ranges::copy(vector, image);
   RunState& state = vfiolab_mmio_state;
-  state = {registers, 0, stage->code, vector.empty() ? 0 : mask, image, fresh};
+  state = {registers, 0, stage.code, vector.empty() ? 0 : VectorMask(), image, fresh};
   state.registers.eflags = (registers.eflags & kArithmeticFlags) | kAlwaysSet;
   vfiolab_mmio_run();
   state.registers.eflags =
       (registers.eflags & ~kArithmeticFlags) | (state.registers.eflags & kArithmeticFlags);
   registers = state.registers;
-  std::memcpy(vector.data(), image, vector.size());
-  std::memcpy(operand.data(), stage->operand, operand.size());
-  return {};
+  std::ranges::copy(std::span{image}.first(vector.size()), vector.begin());
+  std::ranges::copy(std::span{stage.operand}.first(operand.size()), operand.begin());
 }
 
 }  // namespace vfiolab::mmio

@@ -23,11 +23,14 @@ struct Template {
   void Append(std::byte byte) { bytes[before++] = byte; }
 };
 
-// Runs it on `registers` (the general ones and the arithmetic flags; rip stays), on the XSAVE image
-// `vector` unless that is empty, and on `operand`, at most 64 bytes. It must have no effect but on
-// these, and raise nothing. ENOTSUP: it is longer than an instruction may be. ENOMEM: there is no
-// memory that can be executed.
-Result<> Run(const Template& instruction, user_regs_struct& registers, std::span<std::byte> vector,
-             std::span<std::byte> operand);
+// Puts the instruction where it can run. ENOTSUP: it becomes longer than an instruction may be; it
+// needs vector registers (an image of `vector_size` bytes, else 0) that are not known here; or
+// there is no memory that can be executed.
+Result<> Prepare(const Template& instruction, std::size_t vector_size);
+
+// Runs what was prepared last on `registers` (the general ones and the arithmetic flags; rip
+// stays), on the XSAVE image `vector`, and on `operand`, at most 64 bytes. It must have no effect
+// but on these, and raise nothing.
+void Run(user_regs_struct& registers, std::span<std::byte> vector, std::span<std::byte> operand);
 
 }  // namespace vfiolab::mmio

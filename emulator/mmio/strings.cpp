@@ -63,6 +63,7 @@ class StringRun {
 
   Result<> Run() {
     constexpr int kMost = 64;
+    if (compares()) TRY(PrepareCompare());
     for (int i = 0; i < kMost; ++i) {
       if (repeats_ && Narrow(registers_.rcx) == 0) return Finish();
       TRY(MoveOne());
@@ -121,18 +122,23 @@ class StringRun {
     return {};
   }
 
-  // The flags of `left` minus what is at the destination: those of cmp rax, [destination].
-  Result<> Compare(const Element& left) {
-    Element bytes{};
-    const std::span right = std::span{bytes}.first(width_);
-    TRY(thread_.Load(destination(), right));
+  // cmp of the accumulator with memory.
+  Result<> PrepareCompare() const {
     Template compare;
     if (width_ == 2) compare.Append(std::byte{0x66});
     if (width_ == 8) compare.Append(std::byte{0x48});
     compare.Append(std::byte{static_cast<u8>(width_ == 1 ? 0x3a : 0x3b)});
+    return Prepare(compare, 0);
+  }
+
+  // The flags of `left` minus what is at the destination.
+  Result<> Compare(const Element& left) {
+    Element bytes{};
+    const std::span right = std::span{bytes}.first(width_);
+    TRY(thread_.Load(destination(), right));
     user_regs_struct scratch = registers_;
     std::memcpy(&scratch.rax, left.data(), width_);
-    TRY(vfiolab::mmio::Run(compare, scratch, {}, right));
+    vfiolab::mmio::Run(scratch, {}, right);
     registers_.eflags = scratch.eflags;
     return {};
   }

@@ -61,8 +61,10 @@ int Tracer::OnBusError(pid_t tid) {
   TracedThread thread(tid, FilesOf(tid), access_);
   if (!thread.IsDevice(fault)) return SIGBUS;
   auto done = thread.FetchRegisters();
-  if (done) done = mmio::Execute(thread.Code(), fault, thread);
-  if (done || done.error().code != ENOTSUP) thread.StoreRegisters().IgnoreError();
+  if (done) {
+    done = mmio::Execute(thread.Code(), fault, thread);
+    thread.StoreRegisters().IgnoreError();  // a thread that has been killed needs none
+  }
   if (done) return 0;
   if (thread.segfault_at() != 0) return TurnIntoSegfault(tid, thread.segfault_at());
   if (done.error().code == ENOTSUP)

@@ -35,7 +35,11 @@ constexpr PciIdentity kIdentity{.vendor_id = 0x1234,
 class Edu final : public PciDevice {
  public:
   Edu(DeviceHost& host, const Params& params)
-      : PciDevice(host, kIdentity), dma_mask_((u64{1} << params["dma_mask_bits"]) - 1) {}
+      : PciDevice(host, kIdentity),
+        dma_mask_((u64{1} << params["dma_mask_bits"]) - 1),
+        resets_(params["resets"] != 0) {}
+
+  bool hears_reset() const override { return resets_; }
 
  private:
   bool FactorialIdle() const { return !(regs_[kStatus] & kComputing); }
@@ -95,6 +99,7 @@ class Edu final : public PciDevice {
   void OnReset() override { buffer_.fill(std::byte{0}); }
 
   u64 dma_mask_;
+  bool resets_;
   std::array<std::byte, 4096> buffer_{};
   // clang-format off
   RegisterBank<Edu>& regs_ = AddBar(0, {.size = 1_MiB, .widths = &Widths}, *this, Registers<Edu>({
@@ -113,7 +118,8 @@ class Edu final : public PciDevice {
   // clang-format on
 };
 
-constexpr ParamSpec kParams[] = {{"dma_mask_bits", "width of a DMA address", 28, 12, 64 - 1}};
+constexpr ParamSpec kParams[] = {{"dma_mask_bits", "width of a DMA address", 28, 12, 64 - 1},
+                                 {"resets", "1: a reset starts it anew; 0: as in QEMU", 1, 0, 1}};
 
 }  // namespace
 

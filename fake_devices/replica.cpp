@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 
 #include "fake_devices/models.hpp"
 
@@ -61,7 +62,33 @@ class MsixMemory final : public BarHandler {
   Range table_, pending_;
 };
 
-constexpr u64 kVgaEnd = 0xc0000;  // of the legacy addresses of VGA
+// The legacy addresses of VGA: bytes that remember, and behind some ports a register for each value
+// that the port below holds.
+class Vga final : public BarHandler {
+ public:
+  void Read(Offset at, std::span<std::byte> out) override {
+    for (std::size_t i = 0; i < out.size(); ++i) out[i] = ByteAt(at + i);
+  }
+  void Write(Offset at, std::span<const std::byte> in) override {
+    for (std::size_t i = 0; i < in.size(); ++i) ByteAt(at + i) = in[i];
+  }
+  void Reset() override {
+    std::ranges::fill(bytes_, std::byte{0});
+    indexed_.clear();
+  }
+
+ private:
+  static constexpr u64 kEnd = 0xc0000;
+  // Data ports of the CRT controller (monochrome, colour), the sequencer, and graphics.
+  static constexpr std::array<Offset, 4> kIndexed{0x3b5, 0x3d5, 0x3c5, 0x3cf};
+
+  std::byte& ByteAt(Offset at) {
+    return std::ranges::count(kIndexed, at) == 0 ? bytes_[at] : indexed_[{at, bytes_[at - 1]}];
+  }
+
+  std::vector<std::byte> bytes_ = std::vector<std::byte>(kEnd);
+  std::map<std::pair<Offset, std::byte>, std::byte> indexed_;
+};
 
 constexpr std::array<std::string_view, 6> kBarNames{"bar0", "bar1", "bar2", "bar3", "bar4", "bar5"};
 
@@ -75,7 +102,7 @@ class Replica final : public PciDevice {
             {.size = params[kBarNames[i]], .space = bar->space, .prefetchable = bar->prefetchable});
     if (const u64 first = params["first"]; first != 0 && bar(0) != nullptr)
       bar(0)->handler->Write(0, std::as_bytes(std::span{&first, 1}).first(4));
-    if (identity().is_vga()) AddVga(std::make_unique<Ports>(kVgaEnd));
+    if (identity().is_vga()) AddVga(std::make_unique<Vga>());
   }
 
  private:

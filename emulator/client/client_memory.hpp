@@ -42,14 +42,15 @@ class AddressSpace {
   virtual bool Write(ClientAddress to, std::span<const std::byte> from) = 0;
 
   // What pinning [start, start+length) for the device would say: EFAULT where nothing is mapped or
-  // the mapping forbids it (mm/gup.c check_vma_flags). Costs per mapping of the client, not per
+  // the mapping forbids it (mm/gup.c check_vma_flags), or it is a BAR that does not answer. Else
+  // how many bytes count as locked: those of BARs do not. Costs per mapping of the client, not per
   // page.
   struct Unpinnable {
-    u64 before;  // bytes from `start` on that could be pinned
+    u64 before;  // bytes from `start` on that could be pinned, and count
     Error error;
   };
-  virtual Result<Success, Unpinnable> CheckPinnable(ClientAddress start, u64 length,
-                                                    Permissions wanted) = 0;
+  virtual Result<u64, Unpinnable> CheckPinnable(ClientAddress start, u64 length,
+                                                Permissions wanted) = 0;
 
   // Locked-memory accounting of this mm (vfio_iommu_type1.c vfio_lock_acct): ENOMEM when the
   // client has no CAP_IPC_LOCK and `pages` more would exceed its RLIMIT_MEMLOCK.

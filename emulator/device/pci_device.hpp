@@ -67,6 +67,8 @@ class PciDevice {
   // 0x3c0-0x3df of ports. Null where the device is none.
   BarHandler* vga() { return vga_.get(); }
 
+  // Whether a reset of the function changes anything in the device.
+  virtual bool hears_reset() const { return true; }
   // Function reset: registers take their reset values, then OnReset() runs. The machine has
   // cancelled the timers.
   void Reset();

@@ -22,6 +22,7 @@ struct Iommu {
   u64 mapping_limit = 65535;        // type1's dma_entry_limit
   bool coherent = true;             // enforces cache coherency
   bool interrupt_isolation = true;  // remaps interrupts: without it groups cannot be used safely
+  bool strict = false;              // the host's own mappings go at once, not in batches
 
   bool operator==(const Iommu&) const = default;
 

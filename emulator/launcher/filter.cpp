@@ -22,6 +22,21 @@ constexpr unsigned kWaitKillable = 1u << 5;
 
 constexpr unsigned kReturningDescriptors[] = {VFIO_GROUP_GET_DEVICE_FD, VFIO_DEVICE_FEATURE};
 
+// FUSE copies as many bytes as the number of a command says, and fails where they are not there,
+// before the emulator hears of it. VFIO has no command whose number says so: what has its letter
+// and a size, or all bits, is a client's mistake, and its answer is the emulator's.
+void TrapSizedCommands(scmp_filter_ctx context) {
+  constexpr unsigned kLetterMask = _IOC_TYPEMASK << _IOC_TYPESHIFT;
+  for (unsigned bit = 0; bit < _IOC_SIZEBITS; ++bit) {
+    const unsigned size = 1u << (_IOC_SIZESHIFT + bit);
+    seccomp_rule_add(
+        context, SCMP_ACT_NOTIFY, SCMP_SYS(ioctl), 1,
+        SCMP_A1(SCMP_CMP_MASKED_EQ, kLetterMask | size, VFIO_TYPE << _IOC_TYPESHIFT | size));
+  }
+  seccomp_rule_add(context, SCMP_ACT_NOTIFY, SCMP_SYS(ioctl), 1,
+                   SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffff, 0xffffffff));
+}
+
 Result<std::vector<sock_filter>> BuildProgram() {
   const std::unique_ptr<void, decltype(&seccomp_release)> context(seccomp_init(SCMP_ACT_ALLOW),
                                                                   &seccomp_release);
@@ -31,6 +46,7 @@ Result<std::vector<sock_filter>> BuildProgram() {
   for (const unsigned command : kReturningDescriptors)
     seccomp_rule_add(context.get(), SCMP_ACT_NOTIFY, SCMP_SYS(ioctl), 1,
                      SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffff, command));
+  TrapSizedCommands(context.get());
   seccomp_rule_add(context.get(), SCMP_ACT_NOTIFY, SCMP_SYS(mmap), 1,
                    SCMP_A3(SCMP_CMP_MASKED_EQ, MAP_ANONYMOUS, 0));
   const UniqueFd file(::memfd_create("filter", MFD_CLOEXEC));

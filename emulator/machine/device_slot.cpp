@@ -125,10 +125,12 @@ std::string DeviceSlot::AvailableResets() const {
 }
 
 void DeviceSlot::ResetFunction() {
-  for (const TimerId id : timers_) machine_.clock().Cancel(id);
-  timers_.clear();
   SetIntx(false);
-  device_->Reset();
+  if (device_->hears_reset()) {
+    for (const TimerId id : timers_) machine_.clock().Cancel(id);
+    timers_.clear();
+    device_->Reset();
+  }
   if (const u8 at = config_.FindCapability(PCI_CAP_ID_PM))
     config_.SetBits(at + PCI_PM_CTRL, 2, PCI_PM_CTRL_STATE_MASK, false);
   if (on_reset_) on_reset_();

@@ -59,8 +59,8 @@ bool MayLockAll(pid_t process) {
 
 }  // namespace
 
-Result<std::shared_ptr<Mm>> Mm::Open(Turn& turn, pid_t tid, pid_t process) {
-  std::shared_ptr<Mm> mm(new Mm(turn, process));
+Result<std::shared_ptr<Mm>> Mm::Open(Turn& turn, MappedFiles& files, pid_t tid, pid_t process) {
+  std::shared_ptr<Mm> mm(new Mm(turn, files, process));
   mm->mem_.Reset(::open(ProcPath(tid, "mem").c_str(), O_RDWR | O_CLOEXEC));
   if (!mm->mem_)
     return Fail(errno == ENOENT ? ESRCH : EACCES,
@@ -122,11 +122,11 @@ bool Mm::Write(ClientAddress to, std::span<const std::byte> from) {
       });
 }
 
-Result<Success, AddressSpace::Unpinnable> Mm::CheckPinnable(ClientAddress start, u64 length,
-                                                            Permissions wanted) {
-  u64 at = Raw(start);
+Result<u64, AddressSpace::Unpinnable> Mm::CheckPinnable(ClientAddress start, u64 length,
+                                                        Permissions wanted) {
+  u64 at = Raw(start), counted = length;
   const auto stop = [&](const std::string& why) {
-    return Failure{Unpinnable{at - Raw(start), Error{EFAULT, why}}};
+    return Failure{Unpinnable{at - Raw(start) - (length - counted), Error{EFAULT, why}}};
   };
   const u64 last = at + (length - 1);
   not_shared_first_ = 1, not_shared_last_ = 0;  // mappings may have changed since
@@ -144,7 +144,15 @@ Result<Success, AddressSpace::Unpinnable> Mm::CheckPinnable(ClientAddress start,
                         old.offset == vma->offset && old.writable == vma->writable;
       return old.first <= vma->last && vma->first <= old.last && !same;
     });
-    if (vma->last >= last) return {};
+    const MappedKind kind = vma->shared && vma->inode != 0 ? files_.KindOf(vma->device, vma->inode)
+                                                           : MappedKind::kOrdinary;
+    if (kind == MappedKind::kSilentBar)
+      return stop(fmt::format("{:#x}-{:#x} is a BAR that does not answer", vma->first, vma->last));
+    // Shared memory is held, as if it were pinned: the client may unmap it, or end.
+    if (kind == MappedKind::kOrdinary && vma->shared && windows_.size() < kMostWindows)
+      WindowFor(at);
+    if (kind == MappedKind::kBar) counted -= std::min(vma->last, last) - at + 1;
+    if (vma->last >= last) return counted;
     at = vma->last + 1;
   }
 }
@@ -208,7 +216,7 @@ Result<std::shared_ptr<Mm>> MmCache::Find(pid_t tid) {
   const pid_t process = known->second;
   if (const auto it = by_process_.find(process); it != by_process_.end())
     if (auto mm = it->second.lock(); mm && mm->StillBelongsTo(tid)) return latest_ = mm;
-  auto mm = TRY(Mm::Open(turn_, tid, process));
+  auto mm = TRY(Mm::Open(turn_, files_, tid, process));
   std::erase_if(by_process_, [](const auto& entry) { return entry.second.expired(); });
   by_process_[process] = mm;
   return latest_ = mm;

@@ -18,19 +18,29 @@ struct ImageMark {
   bool operator==(const ImageMark&) const = default;
 };
 
+// What a client has mapped: a file of the host, or BARs of one of our devices, which answer or not.
+enum class MappedKind { kOrdinary, kBar, kSilentBar };
+
+// Tells by the numbers of a mapped file.
+class MappedFiles {
+ public:
+  virtual ~MappedFiles() = default;
+  virtual MappedKind KindOf(dev_t device, ino_t inode) = 0;
+};
+
 class Mm final : public AddressSpace {
  public:
   // The mm that thread `tid` of process `process` runs in now. ESRCH: gone; EACCES: out of reach,
   // with the missing privilege in the reason.
-  static Result<std::shared_ptr<Mm>> Open(Turn& turn, pid_t tid, pid_t process);
+  static Result<std::shared_ptr<Mm>> Open(Turn& turn, MappedFiles& files, pid_t tid, pid_t process);
 
   // Whether thread `tid` of the same process still runs in this mm.
   bool StillBelongsTo(pid_t tid) const;
 
   bool Read(ClientAddress from, std::span<std::byte> to) override;
   bool Write(ClientAddress to, std::span<const std::byte> from) override;
-  Result<Success, Unpinnable> CheckPinnable(ClientAddress start, u64 length,
-                                            Permissions wanted) override;
+  Result<u64, Unpinnable> CheckPinnable(ClientAddress start, u64 length,
+                                        Permissions wanted) override;
   Result<> ChargeLocked(u64 pages) override;
   void UnchargeLocked(u64 pages) override { locked_pages_ -= pages; }
 
@@ -43,7 +53,8 @@ class Mm final : public AddressSpace {
     ~Window();
   };
 
-  Mm(Turn& turn, pid_t process) : turn_(turn), process_(process) {}
+  Mm(Turn& turn, MappedFiles& files, pid_t process)
+      : turn_(turn), files_(files), process_(process) {}
   // Shared, because a copy that waits for its page may outlast the list.
   std::shared_ptr<Window> WindowFor(u64 at);
   std::shared_ptr<Window> OpenWindow(const Vma& vma) const;
@@ -51,6 +62,7 @@ class Mm final : public AddressSpace {
   bool ForEachPart(u64 at, std::size_t count, bool write, Move move);
 
   Turn& turn_;
+  MappedFiles& files_;
   pid_t process_;
   UniqueFd mem_;
   UniqueFd maps_;
@@ -63,7 +75,7 @@ class Mm final : public AddressSpace {
 // The mm of each client that has made mappings, so that they share one.
 class MmCache {
  public:
-  explicit MmCache(Turn& turn) : turn_(turn) {}
+  MmCache(Turn& turn, MappedFiles& files) : turn_(turn), files_(files) {}
   // The mm in which `tid` runs now. Errors as Mm::Open().
   Result<std::shared_ptr<Mm>> Find(pid_t tid);
   // Lets go of the mm that is kept though nothing is mapped in it.
@@ -71,6 +83,7 @@ class MmCache {
 
  private:
   Turn& turn_;
+  MappedFiles& files_;
   std::map<pid_t, pid_t> processes_;  // of thread ids seen
   std::map<pid_t, std::weak_ptr<Mm>> by_process_;
   std::shared_ptr<Mm> latest_;  // a client that maps and unmaps one range need not be opened anew

@@ -93,7 +93,7 @@ void AddIommuGroup(Tree& tree, const Machine& machine, const IommuGroup& group) 
   tree.MakeFleeting(path);
   tree.MakeDirectory(path + "/devices");
   // Of the host's own domain: it does not change while VFIO has the group.
-  tree.Line(path + "/type", "DMA-FQ");
+  tree.Line(path + "/type", machine.iommu().strict ? "DMA" : "DMA-FQ");
   tree.Text(path + "/reserved_regions", [&machine] { return ReservedRegions(machine.iommu()); });
 }
 

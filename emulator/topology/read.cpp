@@ -83,13 +83,14 @@ ReservedDraft ReadReserved(const JsonValue& value) {
 
 void ReadIommu(const JsonValue& value, Draft& draft) {
   const JsonObject fields(value, {"address_width", "page_sizes", "reserved", "mapping_limit",
-                                  "coherent", "interrupt_isolation"});
+                                  "coherent", "interrupt_isolation", "strict"});
   Iommu& iommu = draft.iommu;
   Assign(iommu.address_width, ReadNumber(fields.Find("address_width"), unsigned{32}, unsigned{57}));
   Assign(iommu.mapping_limit, ReadNumber(fields.Find("mapping_limit"), u64{1}, u64{0xffffffff}));
   if (const auto flag = fields.Find("coherent")) Assign(iommu.coherent, flag->Flag());
   if (const auto flag = fields.Find("interrupt_isolation"))
     Assign(iommu.interrupt_isolation, flag->Flag());
+  if (const auto flag = fields.Find("strict")) Assign(iommu.strict, flag->Flag());
   if (const auto sizes = fields.Find("page_sizes")) {
     std::vector<std::optional<u64>> list;
     if (sizes->Items("a list like [\"4K\", \"2M\"]",

@@ -24,7 +24,8 @@ json IommuToJson(const Iommu& iommu) {
           {"reserved", reserved},
           {"mapping_limit", iommu.mapping_limit},
           {"coherent", iommu.coherent},
-          {"interrupt_isolation", iommu.interrupt_isolation}};
+          {"interrupt_isolation", iommu.interrupt_isolation},
+          {"strict", iommu.strict}};
 }
 
 json DeviceToJson(const DeviceSpec& device) {

@@ -25,7 +25,7 @@ FuseServer& ServerOf(void* user_data) { return *static_cast<FuseServer*>(user_da
 
 FuseServer::FuseServer(EventLoop& loop, std::shared_ptr<Directory> root)
     : loop_(loop),
-      mms_(loop.turn()),
+      mms_(loop.turn(), *this),
       services_{loop.turn(), mms_, *this, false, {}},
       root_(std::move(root)),
       handover_(std::make_shared<Directory>()),
@@ -238,6 +238,12 @@ std::shared_ptr<OpenFile> FuseServer::FindOpenFile(dev_t device, ino_t number) {
   if (device != device_) return nullptr;
   FuseInodes::Inode* inode = inodes_.Find(number);
   return inode == nullptr ? nullptr : inode->opened.lock();
+}
+
+MappedKind FuseServer::KindOf(dev_t device, ino_t inode) {
+  const auto file = FindOpenFile(device, inode);
+  if (!file || file->shared_memory().fd < 0) return MappedKind::kOrdinary;
+  return file->shared_memory().answers ? MappedKind::kBar : MappedKind::kSilentBar;
 }
 
 std::string FuseServer::Offer(std::shared_ptr<OpenFile> file) {

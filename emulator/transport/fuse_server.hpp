@@ -12,7 +12,7 @@
 
 namespace vfiolab {
 
-class FuseServer final : public OpenFileFinder {
+class FuseServer final : public OpenFileFinder, private MappedFiles {
  public:
   struct Options {
     bool allow_other = false;
@@ -61,6 +61,7 @@ class FuseServer final : public OpenFileFinder {
   class Answer;
 
   FuseServer(EventLoop& loop, std::shared_ptr<Directory> root);
+  MappedKind KindOf(dev_t device, ino_t inode) override;
   Result<> Start(const std::string& mount_point, Options options);
   void WaitForRequest();
   void OnReadable();

@@ -68,7 +68,7 @@ void Device::OnMapped() {
 }
 
 void Device::UpdateMappings() {
-  if (mapped_) slot_.SetMemoryReachable(reachable());
+  if (mapped_) slot_.SetMemoryReachable(mappings_answer());
 }
 
 void Device::Close() {

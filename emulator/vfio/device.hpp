@@ -72,10 +72,10 @@ class Device final : public ConfigEvents {
   // Somebody maps a BAR: from now on, until the last file is closed, mappings reach the device
   // while its memory answers.
   void OnMapped();
-  // Whether it does: COMMAND lets it, and the device is not in low power.
-  bool reachable() const { return config_->memory_enabled() && !low_power_; }
   // To call when that may have changed.
   void UpdateMappings();
+  // Whether they do: COMMAND lets memory answer, and the device is not in low power.
+  bool mappings_answer() const { return config_->memory_enabled() && !low_power_; }
 
   // ConfigEvents
   void OnIntxDisableChanged(bool disabled) override { irqs_->OnIntxDisableChanged(disabled); }
@@ -116,7 +116,7 @@ class DeviceFile final : public OpenFile {
   Reply Store(CallContext& caller, std::span<const std::byte> from, u64 offset) override;
   Result<> Mmap(CallContext& caller, const MmapRequest& request) override;
   SharedMemory shared_memory() const override {
-    return {device_.slot().shared_memory_fd(), mapped_};
+    return {device_.slot().shared_memory_fd(), mapped_, device_.mappings_answer()};
   }
 
   static std::vector<const char*> IoctlNames();

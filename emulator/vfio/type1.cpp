@@ -117,15 +117,15 @@ Reply Type1::MapNew(CallContext& caller, const vfio_iommu_type1_dma_map& map, Io
   const Permissions permissions{.read = (map.flags & VFIO_DMA_MAP_FLAG_READ) != 0,
                                 .write = (map.flags & VFIO_DMA_MAP_FLAG_WRITE) != 0};
   auto space = TRY(caller.address_space());
-  if (auto pinned = space->CheckPinnable(ClientAddress{map.vaddr}, map.size, permissions);
-      !pinned) {
+  auto pinned = space->CheckPinnable(ClientAddress{map.vaddr}, map.size, permissions);
+  if (!pinned) {
     // The kernel counts page by page as it pins, so the limit may come first.
     const u64 before = pinned.error().before / kPageSize;
     TRY(space->ChargeLocked(before));
     space->UnchargeLocked(before);
     return Failure{std::move(pinned.error().error)};
   }
-  const u64 pages = map.size / kPageSize;
+  const u64 pages = *pinned / kPageSize;
   TRY(space->ChargeLocked(pages));
   ioas_->Insert({range, ClientAddress{map.vaddr}, permissions, std::move(space), pages, true});
   --available_;
@@ -155,6 +155,7 @@ Ioas::Mappings::iterator Type1::Remove(Ioas::Mappings::iterator it) {
   it->second.space->UnchargeLocked(it->second.locked_pages);
   if (!it->second.address_valid) --invalid_addresses_;
   ++available_;
+  dirty_bitmaps_.erase(it->first);
   return ioas_->Erase(it);
 }
 
@@ -258,24 +259,24 @@ Result<vfio_bitmap> Type1::CopyInBitmap(const IoctlCall& call, u64 offset, u64 s
   return bitmap;
 }
 
-// Without a device that reports what it wrote, every mapped page counts as dirty every time.
 Result<> Type1::WriteDirtyBits(CallContext& caller, IovaRange range, const vfio_bitmap& bitmap) {
   const ClientAddress words{reinterpret_cast<u64>(bitmap.data)};
   const u64 page = iommu_.SmallestPage();
   // Taken first: while the client's memory is waited for, mappings may go.
-  std::vector<std::pair<u64, u64>> runs;
+  std::vector<IovaRange> covered;
   for (auto it = ioas_->FirstOverlap(range);
        it != ioas_->mappings().end() && it->first <= range.last; ++it)
-    runs.emplace_back((std::max(it->second.iova.first, range.first) - range.first) / page,
-                      (std::min(it->second.iova.last, range.last) - range.first) / page);
-  for (const auto& [first, last] : runs) {
-    // Whole words are written. Of what the client has in them only the bits below `first` survive.
+    covered.push_back(it->second.iova);
+  for (const IovaRange& mapped : covered) {
+    const u64 first = (mapped.first - range.first) / page;
+    const unsigned shift = first % 64;
     const ClientAddress at = words + first / 64 * 8;
-    const u64 kept = ~(~u64{0} << first % 64);
-    const u64 below = kept == 0 ? 0 : TRY(caller.memory().Load<u64>(at)) & kept;
-    std::vector<u64> bits(last / 64 - first / 64 + 1, ~u64{0});
-    bits.back() >>= 63 - last % 64;
-    bits.front() = (bits.front() & ~kept) | below;
+    const u64 found = shift == 0 ? 0 : TRY(caller.memory().Load<u64>(at));
+    const auto still = ioas_->mappings().find(mapped.first);
+    if (still == ioas_->mappings().end() || still->second.iova.last != mapped.last) continue;
+    const u64 pages = (mapped.last - mapped.first) / page + 1;
+    const auto bits =
+        dirty_bitmaps_.try_emplace(mapped.first, pages).first->second.Report(shift, found);
     TRY(caller.memory().Write(at, std::as_bytes(std::span{bits})));
   }
   return {};
@@ -292,6 +293,7 @@ Reply Type1::DirtyPages(const IoctlCall& call) {
     return Fail(EINVAL, fmt::format("flags {:#x} are not exactly one action", dirty.flags));
   if (dirty.flags != kGet) {
     dirty_tracking_ = dirty.flags == kStart;
+    if (!dirty_tracking_) dirty_bitmaps_.clear();
     return 0;
   }
   constexpr std::size_t kHeader = sizeof(vfio_iommu_type1_dirty_bitmap);

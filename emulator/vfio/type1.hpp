@@ -2,12 +2,14 @@
 #pragma once
 #include <linux/vfio.h>
 
+#include <map>
 #include <memory>
 #include <vector>
 
 #include "iommu/ioas.hpp"
 #include "iommu/iommu.hpp"
 #include "uapi/ioctl_table.hpp"
+#include "vfio/dirty_bitmap.hpp"
 
 namespace vfiolab::vfio {
 
@@ -48,6 +50,7 @@ class Type1 {
   u64 available_;  // mappings that may still be made
   unsigned invalid_addresses_ = 0;
   bool dirty_tracking_ = false;
+  std::map<u64, DirtyBitmap> dirty_bitmaps_;  // of mappings that were asked for, by first IOVA
   std::shared_ptr<Ioas> ioas_ = std::make_shared<Ioas>();
 };
 

@@ -83,11 +83,12 @@ struct MmapRequest {
 };
 
 // Memory that a transport may map into clients in place of a file: `fd` is owned by the device,
-// and region offsets are its file offsets. `mapped`: a client was let map it through this file,
-// which has to stay open as long as the mapping.
+// and region offsets are its file offsets. `mapped`: a client was let map it through this file, which
+// has to stay open as long as the mapping. `answers`: accesses reach the device now.
 struct SharedMemory {
   int fd = -1;
   bool mapped = false;
+  bool answers = true;
 };
 
 // One open file description. Destroyed when the last descriptor (and reference of another file)

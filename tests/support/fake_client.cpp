@@ -75,8 +75,9 @@ bool FakeMm::Write(ClientAddress to, std::span<const std::byte> from) {
   return true;
 }
 
-Result<Success, AddressSpace::Unpinnable> FakeMm::CheckPinnable(ClientAddress start, u64 length,
-                                                                Permissions wanted) {
+Result<u64, AddressSpace::Unpinnable> FakeMm::CheckPinnable(ClientAddress start, u64 length,
+                                                            Permissions wanted) {
+  const u64 counted = length;
   u64 at = Raw(start);
   const auto stop = [&](const char* why) {
     return Failure{Unpinnable{at - Raw(start), Error{EFAULT, why}}};
@@ -89,7 +90,7 @@ Result<Success, AddressSpace::Unpinnable> FakeMm::CheckPinnable(ClientAddress st
     length -= piece.size();
     at += piece.size();
   }
-  return {};
+  return counted;
 }
 
 Result<> FakeMm::ChargeLocked(u64 pages) {

@@ -49,8 +49,8 @@ class FakeMm final : public AddressSpace {
   // AddressSpace
   bool Read(ClientAddress from, std::span<std::byte> to) override;
   bool Write(ClientAddress to, std::span<const std::byte> from) override;
-  Result<Success, Unpinnable> CheckPinnable(ClientAddress start, u64 length,
-                                            Permissions wanted) override;
+  Result<u64, Unpinnable> CheckPinnable(ClientAddress start, u64 length,
+                                        Permissions wanted) override;
   Result<> ChargeLocked(u64 pages) override;
   void UnchargeLocked(u64 pages) override;
 

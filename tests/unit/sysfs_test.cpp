@@ -270,7 +270,8 @@ TEST_CASE("The unit's registers say what the IOMMU can do") {
                         .reserved = {},
                         .mapping_limit = 7,
                         .coherent = false,
-                        .interrupt_isolation = false});
+                        .interrupt_isolation = false,
+                        .strict = true});
   Directory sys;
   AddSysfs(machine, sys);
   const std::string registers = "class/iommu/dmar0/intel-iommu/";

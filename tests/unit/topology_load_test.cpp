@@ -23,7 +23,8 @@ constexpr std::string_view kFull = R"({
     ],
     "mapping_limit": "64K",
     "coherent": false,
-    "interrupt_isolation": false
+    "interrupt_isolation": false,
+    "strict": true
   },
   "bridges": [
     {"bdf": "0000:01:00.0", "secondary_bus": "0x2"},
@@ -63,6 +64,7 @@ TEST_CASE("every key of a topology file reaches the spec, sorted", "[topology]")
   CHECK(spec.iommu.mapping_limit == 65536);
   CHECK_FALSE(spec.iommu.coherent);
   CHECK_FALSE(spec.iommu.interrupt_isolation);
+  CHECK(spec.iommu.strict);
   CHECK(spec.iommu.reserved ==
         std::vector<ReservedRegion>{{{0, 0xfff}, ReservedKind::kDirectRelaxable},
                                     {{0xfee00000, 0xfeefffff}, ReservedKind::kMsi},

@@ -217,7 +217,8 @@ Reply DeviceFile::OnBus(std::span<Byte> bytes, u64 offset, Access access) {
     return Fail(EIO, fmt::format("region {} has no page at {:#x}", region, at));
   const long moved = static_cast<long>(bytes.size());
   while (!bytes.empty()) {
-    if (!device_.mappings_answer()) return Fail(EIO, "memory is disabled, or the device in low power");
+    if (!device_.mappings_answer())
+      return Fail(EIO, "memory is disabled, or the device in low power");
     const Step step = NextStep(region, {}, at, bytes.size());
     access(region, at, bytes.first(step.length), at < layout->size);
     bytes = bytes.subspan(step.length);

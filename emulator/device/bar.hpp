@@ -38,8 +38,8 @@ struct BarSpec {
   u64 size;  // a power of two; memory BARs from 16, I/O BARs from 4 to 256
   BarSpace space = BarSpace::kMemory32;
   bool prefetchable = false;
-  BarMapping mapping = BarMapping::kNone;
-  WidthsAt widths = nullptr;  // null: any
+  BarMapping mapping = BarMapping::kTrap;  // kNone for an I/O BAR
+  WidthsAt widths = nullptr;               // null: any
 
   bool Takes(Offset at, std::size_t width) const {
     return widths == nullptr || (widths(at) & width) != 0;

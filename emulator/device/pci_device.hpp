@@ -95,6 +95,7 @@ class PciDevice {
   template <class Handler>
   Handler& AddHandler(unsigned index, BarSpec spec, std::unique_ptr<Handler> handler) {
     CHECK_OURS(std::has_single_bit(spec.size) && !bars_.at(index));
+    if (spec.space == BarSpace::kIo) spec.mapping = BarMapping::kNone;
     Handler& reference = *handler;
     bars_[index] = Bar{spec, std::move(handler)};
     return reference;

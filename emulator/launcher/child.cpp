@@ -16,6 +16,7 @@
 #include "launcher/descriptor_message.hpp"
 #include "launcher/filter.hpp"
 #include "launcher/view.hpp"
+#include "tracer/tracer.hpp"
 
 namespace vfiolab::launcher {
 namespace {
@@ -38,6 +39,7 @@ constexpr int kKilled = 128 + SIGKILL;
 struct StartOrder {
   char tree[4096] = {};
   bool hide_tree = false;
+  bool trap = false;
 };
 
 // Why the client could not be started, as it travels to the parent.
@@ -53,10 +55,15 @@ struct StartFailure {
   ::_exit(127);
 }
 
-[[noreturn]] void RunChild(const std::vector<std::string>& command, int socket) {
+[[noreturn]] void RunChild(const std::vector<std::string>& command, int socket, int keeper) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   StartOrder order;
   if (::recv(socket, &order, sizeof order, 0) != sizeof order) ::_exit(127);
+  // The keeper answers when it traces this process.
+  char traced = 0;
+  if (::send(keeper, &order, sizeof order, MSG_NOSIGNAL) != sizeof order ||
+      ::recv(keeper, &traced, 1, 0) != 1)
+    ::_exit(127);
   if (auto view = BuildView(order.tree, order.hide_tree); !view) Report(socket, view.error());
   const sigset_t handled = HandledSignals();
   ::sigprocmask(SIG_UNBLOCK, &handled, nullptr);
@@ -83,28 +90,59 @@ std::vector<pid_t> Children() {
   return children;
 }
 
-// Processes that the client left behind have become children of this one.
+// Processes that the client left behind become children of this one, each as soon as its parent is
+// gone. Those that are traced tell of more than their end.
 void KillLeftovers() {
-  for (auto children = Children(); !children.empty(); children = Children()) {
-    for (const pid_t pid : children) ::kill(pid, SIGKILL);
-    for (const pid_t pid : children) ::waitpid(pid, nullptr, 0);
+  do
+    for (const pid_t pid : Children()) ::kill(pid, SIGKILL);
+  while (::waitpid(-1, nullptr, __WALL) > 0);
+}
+
+// Traces the client if it has been ordered so and a device has registers to map.
+std::unique_ptr<tracer::Tracer> TraceClient(const StartOrder& order, pid_t client) {
+  if (!order.trap) return nullptr;
+  auto tracer = tracer::Tracer::Open(order.tree);
+  if (!tracer) return nullptr;
+  if (const auto seized = (*tracer)->Seize(client); !seized) {
+    fmt::print(stderr, "vfiolab: registers cannot be mapped: {}\n", seized.error().reason);
+    return nullptr;
   }
+  return *std::move(tracer);
 }
 
 }  // namespace
 
 // A process between the launcher and the client, so that even a launcher that is killed takes all
 // its processes with it: a signal at a parent's death reaches only the parent's own child.
-void Child::Keep(pid_t launcher, const std::function<void()>& run_client) {
+void Child::Keep(pid_t launcher, const std::function<void(int keeper)>& run_client) {
   ::prctl(PR_SET_PDEATHSIG, kLauncherDied);
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
   if (::getppid() != launcher) ::_exit(kKilled);
+  int sockets[2];
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0) ::_exit(kKilled);
   const pid_t client = ::fork();
-  if (client == 0) run_client();
+  if (client == 0) {
+    ::close(sockets[0]);
+    run_client(sockets[1]);
+  }
+  ::signal(SIGCHLD, SIG_DFL);  // ignored, nobody would tell of what is traced
   // Above all /dev/fuse: a copy of it would keep calls waiting that nobody will answer.
-  ::close_range(3, ~0u, 0);
-  ::_exit(Child(client, {}).WaitForExit());
+  constexpr int kGate = 3;
+  ::dup3(sockets[0], kGate, O_CLOEXEC);
+  ::close_range(kGate + 1, ~0u, 0);
+  Child kept(client, {});
+  StartOrder order;
+  if (::recv(kGate, &order, sizeof order, 0) == sizeof order) {
+    kept.tracer_ = TraceClient(order, client);
+    ::send(kGate, "", 1, MSG_NOSIGNAL);
+  }
+  ::close(kGate);
+  ::_exit(kept.WaitForExit());
 }
+
+Child::Child(pid_t pid, UniqueFd socket) : pid_(pid), socket_(std::move(socket)) {}
+Child::Child(Child&&) noexcept = default;
+Child::~Child() = default;
 
 void Child::PrepareParent() {
   const sigset_t handled = HandledSignals();
@@ -123,15 +161,15 @@ Result<Child> Child::Fork(const std::vector<std::string>& command) {
   if (pid < 0) return Fail(errno, "fork: " + ErrnoName(errno));
   if (pid == 0) {
     ours.Reset();
-    Keep(launcher, [&] { RunChild(command, theirs.get()); });
+    Keep(launcher, [&](int keeper) { RunChild(command, theirs.get(), keeper); });
   }
   return Child(pid, std::move(ours));
 }
 
-Result<> Child::Start(const std::string& tree, bool hide_tree,
+Result<> Child::Start(const std::string& tree, StartOptions options,
                       const std::function<Result<>(UniqueFd)>& listener) {
   const UniqueFd ours = std::move(socket_);
-  StartOrder order{.hide_tree = hide_tree};
+  StartOrder order{.hide_tree = options.hide_tree, .trap = options.trap};
   tree.copy(order.tree, sizeof order.tree - 1);
   ::send(ours.get(), &order, sizeof order, MSG_NOSIGNAL);
   // First the listener, then the end of the stream when the command runs, or a failure.
@@ -157,8 +195,9 @@ int Child::WaitForExit() {
   while (true) {
     int status = 0;
     pid_t ended = 0;
-    while ((ended = ::waitpid(-1, &status, WNOHANG)) > 0) {
-      if (ended != pid_) continue;
+    while ((ended = ::waitpid(-1, &status, WNOHANG | __WALL)) > 0) {
+      if (tracer_) tracer_->Take(ended, status);
+      if (ended != pid_ || WIFSTOPPED(status)) continue;
       KillLeftovers();
       return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
     }

@@ -11,6 +11,7 @@ struct RunOptions {
   std::string session;   // the name of a running `serve`
   std::string trace;     // a file for the core's inputs and outputs; empty for none
   bool cuse = false;     // nodes of /dev/vfio are character devices
+  bool trap = true;      // trace the client, so that registers can be mapped
   std::vector<std::string> command;
 };
 int Run(const RunOptions& options);

@@ -1,6 +1,7 @@
 #include "launcher/emulation.hpp"
 
 #include <fmt/format.h>
+#include <linux/pci_regs.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -47,9 +48,19 @@ Result<> Emulation::TraceTo(const std::string& path) {
   return {};
 }
 
+bool Emulation::HasRegisters() const {
+  return std::ranges::any_of(machine_.devices(), [](const auto& entry) {
+    const PciDevice& device = entry.second->device();
+    for (unsigned i = 0; i < PCI_STD_NUM_BARS; ++i)
+      if (device.bar(i) != nullptr && device.bar(i)->spec.mapping == BarMapping::kTrap) return true;
+    return false;
+  });
+}
+
 Result<> Emulation::Serve(const std::string& mount_point, FuseServer::Options options, bool cuse) {
   if (cuse) TRY(KernelCuse::Check());
   calls_ = std::make_unique<FileCalls>(*loop_);
+  options.traps = HasRegisters();
   fuse_ = TRY(FuseServer::Mount(*loop_, *calls_, root_, mount_point, options));
   core_ = std::thread([this] { loop_->Run(); });
   fuse_->LearnDevice();

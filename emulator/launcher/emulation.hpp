@@ -40,6 +40,8 @@ class Emulation {
  private:
   void BuildTree();
   Result<> StartCuse();
+  // Whether some device has registers that can be mapped.
+  bool HasRegisters() const;
 
   HostEnvironment environment_;
   Turn turn_;

@@ -26,7 +26,7 @@ int RunInSession(const RunOptions& options) {
   if (auto entered = EnterPrivateNamespace(); !entered) return Complain(entered.error());
   auto child = Child::Fork(options.command);
   if (!child) return Complain(child.error());
-  const auto started = child->Start(*mount_point, false, [&](UniqueFd listener) {
+  const auto started = child->Start(*mount_point, {.trap = options.trap}, [&](UniqueFd listener) {
     return JoinSession(options.session, std::move(listener));
   });
   if (!started) return Complain(started.error(), StatusOf(started.error()));
@@ -53,10 +53,11 @@ int RunAlone(const RunOptions& options) {
   if (auto served = emulation.Serve(*staging, {.allow_other = ::geteuid() == 0}, options.cuse);
       !served)
     return Complain(served.error());
-  const auto started = child->Start(*staging, true, [&](UniqueFd listener) {
-    emulation.notifier().Add(std::move(listener));
-    return Result<>{};
-  });
+  const auto started =
+      child->Start(*staging, {.hide_tree = true, .trap = options.trap}, [&](UniqueFd listener) {
+        emulation.notifier().Add(std::move(listener));
+        return Result<>{};
+      });
   const int status =
       started ? child->WaitForExit() : Complain(started.error(), StatusOf(started.error()));
   emulation.Stop();

@@ -44,6 +44,7 @@ class TracedContext final : public CallContext {
     return caller_.ImportOpenFile(fd);
   }
   bool can_map_regions() const override { return caller_.can_map_regions(); }
+  bool can_trap() const override { return caller_.can_trap(); }
 
  private:
   CallContext& caller_;
@@ -102,6 +103,25 @@ Reply Door::Write(Time now, CallContext& caller, OpenFile& file, std::span<const
     return fmt::format("tid={} write {} {:#x} {}", caller.tid(), file.Name(), offset, Hex(from));
   });
   return Leave(file.Write(caller, from, offset));
+}
+
+Reply Door::Load(Time now, CallContext& caller, OpenFile& file, std::span<std::byte> to,
+                 u64 offset) {
+  Enter(now, [&] {
+    return fmt::format("tid={} load {} {:#x} {}", caller.tid(), file.Name(), offset, to.size());
+  });
+  Reply reply = file.Load(caller, to, offset);
+  if (!reply.deferred() && reply.completion().value)
+    machine_.trace().Output([&] { return "data " + Hex(to); });
+  return Leave(std::move(reply));
+}
+
+Reply Door::Store(Time now, CallContext& caller, OpenFile& file, std::span<const std::byte> from,
+                  u64 offset) {
+  Enter(now, [&] {
+    return fmt::format("tid={} store {} {:#x} {}", caller.tid(), file.Name(), offset, Hex(from));
+  });
+  return Leave(file.Store(caller, from, offset));
 }
 
 Result<> Door::Mmap(Time now, CallContext& caller, OpenFile& file, const MmapRequest& request) {

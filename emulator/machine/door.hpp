@@ -19,6 +19,10 @@ class Door {
   Reply Read(Time now, CallContext& caller, OpenFile& file, std::span<std::byte> to, u64 offset);
   Reply Write(Time now, CallContext& caller, OpenFile& file, std::span<const std::byte> from,
               u64 offset);
+  // What a processor's load or store on a mapping of `file` comes to.
+  Reply Load(Time now, CallContext& caller, OpenFile& file, std::span<std::byte> to, u64 offset);
+  Reply Store(Time now, CallContext& caller, OpenFile& file, std::span<const std::byte> from,
+              u64 offset);
   Result<> Mmap(Time now, CallContext& caller, OpenFile& file, const MmapRequest& request);
   // The last descriptor is gone.
   void Release(Time now, std::shared_ptr<OpenFile> file);

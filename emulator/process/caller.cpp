@@ -5,6 +5,8 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
+#include <cstdlib>
+#include <fstream>
 #include <string_view>
 
 #include "base/trace.hpp"
@@ -66,6 +68,16 @@ Result<UniqueFd> DuplicateDescriptor(pid_t tid, int fd) {
     return Fail(EBADF,
                 "the emulator may not take the client's descriptors: it needs CAP_SYS_PTRACE");
   return Fail(EBADF, fmt::format("descriptor {} of thread {} is not open", fd, tid));
+}
+
+bool Caller::can_trap() const {
+  if (services_.tracers.empty()) return false;
+  std::ifstream status(fmt::format("/proc/{}/status", tid_));
+  constexpr std::string_view kField = "TracerPid:";
+  for (std::string line; std::getline(status, line);)
+    if (line.starts_with(kField))
+      return services_.tracers.contains(std::atoi(line.c_str() + kField.size()));
+  return false;
 }
 
 Result<Eventfd> Caller::ImportEventfd(int fd) {

@@ -1,6 +1,7 @@
 // A client thread in the middle of a call, as a CallContext.
 #pragma once
 #include <memory>
+#include <set>
 
 #include "process/mm.hpp"
 #include "vfs/open_file.hpp"
@@ -24,6 +25,7 @@ struct CallerServices {
   MmCache& mms;
   OpenFileFinder& files;
   bool can_map_regions;
+  std::multiset<pid_t> tracers;  // who makes the loads and stores of their tracees
 };
 
 class Caller final : public CallContext, private ClientMemory {
@@ -36,6 +38,7 @@ class Caller final : public CallContext, private ClientMemory {
   Result<Eventfd> ImportEventfd(int fd) override;
   Result<std::shared_ptr<OpenFile>> ImportOpenFile(int fd) override;
   bool can_map_regions() const override { return services_.can_map_regions; }
+  bool can_trap() const override;
 
  private:
   Result<> Read(ClientAddress from, std::span<std::byte> to) override;

@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "transport/register_file.hpp"
+
 namespace vfiolab {
 
 struct FileCalls::Answer {
@@ -13,7 +15,7 @@ struct FileCalls::Answer {
 };
 
 FileCalls::FileCalls(EventLoop& loop)
-    : loop_(loop), mms_(loop.turn(), *this), services_{loop.turn(), mms_, *this, false} {}
+    : loop_(loop), mms_(loop.turn(), *this), services_{loop.turn(), mms_, *this, false, {}} {}
 
 u64 FileCalls::Add(std::shared_ptr<OpenFile> file) {
   open_files_.emplace(++last_handle_, std::move(file));
@@ -102,6 +104,8 @@ void FileCalls::Read(const std::shared_ptr<Request>& request, std::size_t size, 
   const auto answer = Begin(request, Kind::kRead, handle);
   if (answer == nullptr) return;
   answer->data.resize(size);
+  if (auto* registers = dynamic_cast<RegisterFile*>(answer->file.get()))
+    return Finish(answer, registers->Load(answer->data, offset));
   Caller caller(services_, request->tid());
   Finish(answer, loop_.door().Read(loop_.Now(), caller, *answer->file, answer->data, offset));
 }
@@ -110,6 +114,8 @@ void FileCalls::Write(const std::shared_ptr<Request>& request, std::span<const s
                       u64 offset, u64 handle) {
   const auto answer = Begin(request, Kind::kWrite, handle);
   if (answer == nullptr) return;
+  if (auto* registers = dynamic_cast<RegisterFile*>(answer->file.get()))
+    return Finish(answer, registers->Store(from, offset));
   Caller caller(services_, request->tid());
   Finish(answer, loop_.door().Write(loop_.Now(), caller, *answer->file, from, offset));
 }

@@ -4,6 +4,7 @@
 
 #include "transport/backing_file.hpp"
 #include "transport/fuse_kernel.hpp"
+#include "transport/register_file.hpp"
 
 namespace vfiolab {
 namespace {
@@ -33,7 +34,9 @@ void FuseServer::Fill(const FuseInodes::Inode& inode, struct stat& attributes) c
 
 void FuseServer::Lookup(fuse_req_t req, u64 parent_number, const char* name) {
   FuseInodes::Inode* parent = inodes_.Find(parent_number);
-  FuseInodes::Inode* inode = parent == nullptr ? nullptr : inodes_.Lookup(*parent, name);
+  FuseInodes::Inode* inode = parent == nullptr       ? nullptr
+                             : parent->node == mmio_ ? LookUpRegisters(*parent, name)
+                                                     : inodes_.Lookup(*parent, name);
   if (inode == nullptr) {
     fuse_reply_err(req, ENOENT);
     return;
@@ -85,7 +88,7 @@ void FuseServer::Readdir(fuse_req_t req, u64 number, std::size_t size, off_t off
   }
   std::vector<std::pair<std::string, mode_t>> names{{".", S_IFDIR}, {"..", S_IFDIR}};
   for (const auto& [name, node] : directory->entries())
-    if (name != kHandover) names.emplace_back(name, node->mode());
+    if (name != kHandover && name != kMmio) names.emplace_back(name, node->mode());
   std::vector<char> buffer(size);
   std::size_t used = 0;
   for (std::size_t i = static_cast<std::size_t>(offset); i < names.size(); ++i) {

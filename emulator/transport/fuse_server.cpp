@@ -25,12 +25,14 @@ FuseServer::FuseServer(EventLoop& loop, FileCalls& calls, std::shared_ptr<Direct
       calls_(calls),
       root_(std::move(root)),
       handover_(std::make_shared<Directory>()),
+      mmio_(std::make_shared<Directory>()),
       inodes_(root_),
       owner_(::geteuid()),
       owner_group_(::getegid()),
       mapped_timer_(loop.context()) {
   root_->Add(kHandover, handover_);
   calls_.AddSource(*this);
+  root_->Add(kMmio, mmio_);
 }
 
 FuseServer::~FuseServer() { Unmount(); }
@@ -40,6 +42,7 @@ Result<std::unique_ptr<FuseServer>> FuseServer::Mount(EventLoop& loop, FileCalls
                                                       const std::string& mount_point,
                                                       Options options) {
   std::unique_ptr<FuseServer> server(new FuseServer(loop, calls, std::move(root)));
+  if (options.traps) server->AddTracerNode();
   TRY(server->Start(mount_point, options));
   return server;
 }

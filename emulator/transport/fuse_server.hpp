@@ -16,6 +16,7 @@ class FuseServer final : public OpenFileSource {
  public:
   struct Options {
     bool allow_other = false;
+    bool traps = false;  // some registers can be mapped by clients that are traced
   };
 
   // Mounts `root` at the existing directory `mount_point` and serves it from `loop`, before that
@@ -52,6 +53,10 @@ class FuseServer final : public OpenFileSource {
   std::string Offer(std::shared_ptr<OpenFile> file);
   void Withdraw(const std::string& name);
   static constexpr const char* kHandover = ".opened";
+  // Where tracers of clients announce themselves (opening "tracer"), and find "INODE.TID": what
+  // thread TID loads and stores on mapped registers of the device's file INODE, read and written at
+  // the offsets of that file. EIO: nothing answers. Holds no device open.
+  static constexpr const char* kMmio = ".mmio";
 
   const std::string& mount_point() const { return mount_point_; }
   dev_t device() const { return device_; }
@@ -73,6 +78,9 @@ class FuseServer final : public OpenFileSource {
   void ProbePassthrough();
   std::optional<int> BackingId(int memory_fd);
 
+  void AddTracerNode();
+  FuseInodes::Inode* LookUpRegisters(FuseInodes::Inode& directory, const std::string& name);
+
   void Fill(const FuseInodes::Inode& inode, struct stat& attributes) const;
 
   // The operations, named as FUSE names them.
@@ -92,6 +100,7 @@ class FuseServer final : public OpenFileSource {
   FileCalls& calls_;
   std::shared_ptr<Directory> root_;
   std::shared_ptr<Directory> handover_;
+  std::shared_ptr<Directory> mmio_;
   u64 offers_ = 0;
   FuseInodes inodes_;
   std::string mount_point_;

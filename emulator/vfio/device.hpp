@@ -74,6 +74,7 @@ class Device final : public ConfigEvents {
   void OnMapped();
   // To call when that may have changed.
   void UpdateMappings();
+  // Whether they do: COMMAND lets memory answer, and the device is not in low power.
   bool mappings_answer() const { return config_->memory_enabled() && !low_power_; }
 
   // ConfigEvents
@@ -111,6 +112,8 @@ class DeviceFile final : public OpenFile {
   Reply Ioctl(CallContext& caller, u32 command, u64 argument) override;
   Reply Read(CallContext& caller, std::span<std::byte> to, u64 offset) override;
   Reply Write(CallContext& caller, std::span<const std::byte> from, u64 offset) override;
+  Reply Load(CallContext& caller, std::span<std::byte> to, u64 offset) override;
+  Reply Store(CallContext& caller, std::span<const std::byte> from, u64 offset) override;
   Result<> Mmap(CallContext& caller, const MmapRequest& request) override;
   SharedMemory shared_memory() const override {
     return {device_.slot().shared_memory_fd(), mapped_, device_.mappings_answer()};
@@ -141,8 +144,9 @@ class DeviceFile final : public OpenFile {
       bool Meets(u64 at, u64 count) const { return at < end && at + count > begin; }
     } hidden = {};
   };
-  RegionFacts BarFacts(unsigned bar, bool can_map) const;
-  RegionFacts Facts(u32 region, bool can_map) const;
+  RegionFacts BarFacts(unsigned bar, const CallContext* caller) const;
+  // Without a caller it is not said whether the region can be mapped.
+  RegionFacts Facts(u32 region, const CallContext* caller = nullptr) const;
   // The part of [at, at + left) of a region that one bus access can take.
   struct Step {
     std::size_t length;
@@ -152,6 +156,10 @@ class DeviceFile final : public OpenFile {
   // Moves bytes by access(region, at, part, hidden).
   template <class Byte, class Access>
   Reply InSteps(std::span<Byte> bytes, u64 offset, Access access);
+  // The parts of a processor's access, each through access(bar, at, part, whether the BAR is
+  // there).
+  template <class Byte, class Access>
+  Reply OnBus(std::span<Byte> bytes, u64 offset, Access access);
   bool HasRegion(u32 region) const;
   Result<std::size_t> CheckRom(u64 at, std::size_t count) const;
   Result<> CheckConfig(u64 at, std::size_t count) const;

@@ -37,7 +37,7 @@ Reply DeviceFile::SetIoeventfd(const IoctlCall& call) {
                                request.data, width};
   if (region > VFIO_PCI_BAR5_REGION_INDEX)
     return Fail(EINVAL, fmt::format("region {} is no BAR", region));
-  const RegionFacts facts = BarFacts(write.bar, false);
+  const RegionFacts facts = BarFacts(write.bar, nullptr);
   if (write.at + width > facts.size)
     return Fail(EINVAL, fmt::format("{:#x} + {} in a BAR of {:#x}", write.at, width, facts.size));
   if (facts.hidden.Meets(write.at, width))

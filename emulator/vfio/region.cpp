@@ -58,16 +58,17 @@ u64 RomImageSize(std::span<const std::byte> rom) {
 
 }  // namespace
 
-DeviceFile::RegionFacts DeviceFile::BarFacts(unsigned bar, bool can_map) const {
+DeviceFile::RegionFacts DeviceFile::BarFacts(unsigned bar, const CallContext* caller) const {
   const DeviceSlot& slot = device_.slot();
   const auto& layout = slot.bars()[bar];
   if (!layout) return {};
   const PciIdentity& identity = slot.device().identity();
   const BarMapping mapping = slot.device().bar(bar)->spec.mapping;
-  const bool shared = mapping == BarMapping::kMemory || mapping == BarMapping::kPoll;
-  const bool mappable = can_map && shared && !layout->io &&
+  const bool mappable = mapping != BarMapping::kNone && !layout->io &&
                         (layout->size >= kPageSize || layout->owns_page) &&
-                        slot.shared_memory_fd() >= 0;
+                        slot.shared_memory_fd() >= 0 && caller != nullptr &&
+                        caller->can_map_regions() &&
+                        (mapping != BarMapping::kTrap || caller->can_trap());
   RegionFacts facts{layout->size, kReadWrite | (mappable ? VFIO_REGION_INFO_FLAG_MMAP : 0u)};
   if (identity.msix_vectors > 0 && identity.msix_bar == bar)
     facts.hidden = {identity.msix_table_offset,
@@ -80,8 +81,8 @@ bool DeviceFile::HasRegion(u32 region) const {
   return region < VFIO_PCI_NUM_REGIONS;
 }
 
-DeviceFile::RegionFacts DeviceFile::Facts(u32 region, bool can_map) const {
-  if (IsBar(region)) return BarFacts(region, can_map);
+DeviceFile::RegionFacts DeviceFile::Facts(u32 region, const CallContext* caller) const {
+  if (IsBar(region)) return BarFacts(region, caller);
   if (region == VFIO_PCI_CONFIG_REGION_INDEX) return {device_.config().size(), kReadWrite};
   if (region == VFIO_PCI_VGA_REGION_INDEX) return {kVgaRegionSize, kReadWrite};
   const auto rom = device_.slot().rom();
@@ -94,10 +95,9 @@ Reply DeviceFile::GetRegionInfo(const IoctlCall& call) {
   vfio_region_info info{};
   TRY(CopyIn(call, info));
   if (!HasRegion(info.index)) return Fail(EINVAL, fmt::format("no region {}", info.index));
-  const RegionFacts facts = Facts(info.index, call.caller.can_map_regions());
+  const RegionFacts facts = Facts(info.index, &call.caller);
   info.size = facts.size;
   info.flags = facts.flags;
-  info.cap_offset = 0;
   info.offset = u64{info.index} << kRegionShift;
   if ((facts.flags & VFIO_REGION_INFO_FLAG_MMAP) && facts.hidden.end > 0)
     TRY(AddMsixMappable(call, info));
@@ -130,7 +130,7 @@ Result<std::size_t> DeviceFile::CheckAccess(u32 region, u64 at, std::size_t coun
     return Fail(EINVAL, fmt::format("{:#x} is no address of VGA", at));
   }
   if (region == VFIO_PCI_ROM_REGION_INDEX) return CheckRom(at, count);
-  const u64 size = Facts(region, false).size;
+  const u64 size = Facts(region).size;
   if (size == 0) return Fail(EINVAL, fmt::format("region {} is absent", region));
   if (at >= size) return Fail(EINVAL, fmt::format("{:#x} in a region of {:#x}", at, size));
   return std::min<std::size_t>(count, size - at);
@@ -153,7 +153,7 @@ Reply DeviceFile::InSteps(std::span<Byte> bytes, u64 offset, Access access) {
   u64 at = offset & kRegionOffsetMask;
   bytes = bytes.first(TRY(CheckAccess(region, at, bytes.size())));
   const long moved = static_cast<long>(bytes.size());
-  const RegionFacts facts = Facts(region, false);
+  const RegionFacts facts = Facts(region);
   while (!bytes.empty()) {
     const Step step = NextStep(region, facts, at, bytes.size());
     if (!step.hidden && !device_.Decodes(region)) return Fail(EIO, "memory is disabled in COMMAND");
@@ -206,13 +206,49 @@ Reply DeviceFile::Write(CallContext&, std::span<const std::byte> from, u64 offse
                  });
 }
 
+// A processor reaches what the bus has there, the MSI-X table included; vfio-pci is not asked.
+template <class Byte, class Access>
+Reply DeviceFile::OnBus(std::span<Byte> bytes, u64 offset, Access access) {
+  const u32 region = static_cast<u32>(offset >> kRegionShift);
+  u64 at = offset & kRegionOffsetMask;
+  const auto& layout = IsBar(region) ? device_.slot().bars()[region] : std::nullopt;
+  const u64 pages = layout && !layout->io ? (layout->size + kPageSize - 1) & ~(kPageSize - 1) : 0;
+  if (at >= pages || bytes.size() > pages - at)
+    return Fail(EIO, fmt::format("region {} has no page at {:#x}", region, at));
+  const long moved = static_cast<long>(bytes.size());
+  while (!bytes.empty()) {
+    if (!device_.mappings_answer())
+      return Fail(EIO, "memory is disabled, or the device in low power");
+    const Step step = NextStep(region, {}, at, bytes.size());
+    access(region, at, bytes.first(step.length), at < layout->size);
+    bytes = bytes.subspan(step.length);
+    at += step.length;
+  }
+  return moved;
+}
+
+Reply DeviceFile::Load(CallContext&, std::span<std::byte> to, u64 offset) {
+  return OnBus(to, offset, [&](u32 bar, u64 at, std::span<std::byte> part, bool answered) {
+    if (answered)
+      device_.slot().ReadBar(bar, at, part);
+    else  // the rest of the page of a small BAR
+      std::ranges::fill(part, std::byte{0xff});
+  });
+}
+
+Reply DeviceFile::Store(CallContext&, std::span<const std::byte> from, u64 offset) {
+  return OnBus(from, offset, [&](u32 bar, u64 at, std::span<const std::byte> part, bool answered) {
+    if (answered) device_.slot().WriteBar(bar, at, part);
+  });
+}
+
 Result<> DeviceFile::Mmap(CallContext& caller, const MmapRequest& request) {
   const u64 region = request.offset >> kRegionShift;
   const u64 at = request.offset & kRegionOffsetMask;
   if (!request.shared) return Fail(EINVAL, "regions are mapped MAP_SHARED or not at all");
   if (region > VFIO_PCI_BAR5_REGION_INDEX)
     return Fail(EINVAL, fmt::format("region {} cannot be mapped", region));
-  const RegionFacts facts = BarFacts(static_cast<unsigned>(region), caller.can_map_regions());
+  const RegionFacts facts = BarFacts(static_cast<unsigned>(region), &caller);
   if (!(facts.flags & VFIO_REGION_INFO_FLAG_MMAP))
     return Fail(EINVAL, fmt::format("BAR{} cannot be mapped", region));
   const u64 end = (facts.size + kPageSize - 1) & ~(kPageSize - 1);

@@ -12,6 +12,14 @@ Reply OpenFile::Write(CallContext&, std::span<const std::byte>, u64) {
   return Fail(EINVAL, "the file cannot be written");
 }
 
+Reply OpenFile::Load(CallContext&, std::span<std::byte>, u64) {
+  return Fail(EIO, "the file cannot be mapped");
+}
+
+Reply OpenFile::Store(CallContext&, std::span<const std::byte>, u64) {
+  return Fail(EIO, "the file cannot be mapped");
+}
+
 Result<> OpenFile::Mmap(CallContext&, const MmapRequest&) {
   return Fail(ENODEV, "the file cannot be mapped");
 }

@@ -35,6 +35,8 @@ class CallContext {
 
   // Whether a mapping of a shared region by this caller reaches the region's own memory.
   virtual bool can_map_regions() const = 0;
+  // Whether loads and stores of this caller on a mapped region can be made one by one.
+  virtual bool can_trap() const { return false; }
 };
 
 // What a call came to: a value as the system call returns it, or an errno; and, where the call
@@ -106,6 +108,11 @@ class OpenFile {
   // The transport owns the bytes. The value is the number of bytes moved.
   virtual Reply Read(CallContext&, std::span<std::byte> to, u64 offset);
   virtual Reply Write(CallContext&, std::span<const std::byte> from, u64 offset);
+  // One load or store of a processor on a mapping of this file: 1 to 64 bytes at a file offset. The
+  // value is the number of bytes moved. EIO: nothing answers there, which the processor's owner
+  // learns by SIGBUS.
+  virtual Reply Load(CallContext&, std::span<std::byte> to, u64 offset);
+  virtual Reply Store(CallContext&, std::span<const std::byte> from, u64 offset);
   // Whether the client may map this; the errno if not. ENODEV: the file has no mmap.
   virtual Result<> Mmap(CallContext&, const MmapRequest&);
   // What backs mappings of this file, if anything does.

@@ -23,6 +23,7 @@ EXTRA_FOLDERS = {"cli": ["launcher"]}
 OWNED_LIBRARIES = [
     (re.compile(r"fuse"), {"transport"}),
     (re.compile(r"boost/asio"), {"transport"}),
+    (re.compile(r"Zydis/"), {"mmio"}),
     (re.compile(r"nlohmann/"), {"topology", "launcher", "cli"}),
 ]
 # What must not be included even if CMakeLists.txt came to allow it.

@@ -76,6 +76,14 @@ long Bench::Mmap(int fd, u64 offset, u64 length, bool shared) {
   return result ? 0 : -result.error().code;
 }
 
+long Bench::BusLoad(int fd, u64 offset, std::span<std::byte> to) {
+  return Finish(door.Load(now, client, *client.file(fd), to, offset));
+}
+
+long Bench::BusStore(int fd, u64 offset, std::span<const std::byte> from) {
+  return Finish(door.Store(now, client, *client.file(fd), from, offset));
+}
+
 void Bench::Close(int fd) {
   if (auto file = client.Close(fd)) door.Release(now, std::move(file));
 }

@@ -75,6 +75,9 @@ class Bench {
   long Read(int fd, u64 offset, std::span<std::byte> to);
   long Write(int fd, u64 offset, std::span<const std::byte> from);
   long Mmap(int fd, u64 offset, u64 length, bool shared = true);
+  // A processor's load or store on a mapping.
+  long BusLoad(int fd, u64 offset, std::span<std::byte> to);
+  long BusStore(int fd, u64 offset, std::span<const std::byte> from);
   void Close(int fd);
 
   // Lets time pass.

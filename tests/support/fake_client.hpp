@@ -91,6 +91,7 @@ class FakeClient final : public CallContext, public ClientMemory {
   void Signal(int fd);
 
   bool can_map = true;
+  bool can_trap_registers = true;
 
   // CallContext
   pid_t tid() const override { return tid_; }
@@ -99,6 +100,7 @@ class FakeClient final : public CallContext, public ClientMemory {
   Result<Eventfd> ImportEventfd(int fd) override;
   Result<std::shared_ptr<OpenFile>> ImportOpenFile(int fd) override;
   bool can_map_regions() const override { return can_map; }
+  bool can_trap() const override { return can_trap_registers; }
 
   // ClientMemory
   Result<> Read(ClientAddress from, std::span<std::byte> to) override;

@@ -71,7 +71,7 @@ class Maker {
       aligned_ = true;
     } else {
       const unsigned byte = static_cast<unsigned>(std::stoul(word, nullptr, 16));
-      if (opcode_.empty() && (byte == 0x66 || byte == 0xf2 || byte == 0xf3))
+      if (!vex_ && opcode_.empty() && (byte == 0x66 || byte == 0xf2 || byte == 0xf3))
         prefixes_.push_back(byte);
       else
         opcode_.push_back(byte);

@@ -50,7 +50,7 @@ class Campaign:
         machine = topology.make(SOURCE)
         (scratch / "topology.json").write_text(json.dumps(machine))
         self.world, self.ledger = scratch / "world", scratch / "ledger"
-        self.world.write_text("".join(f"{group} {bdf} {model}\n" for group, bdf, model in topology.functions(machine)))
+        self.world.write_text("".join(f"{group} {bdf} {role}\n" for group, bdf, role in topology.functions(machine)))
         self.emulator = Emulator(options.asan / "vfiolab", scratch / "topology.json", scratch,
                                  f"hostile-{options.seed}")
         self.before = None

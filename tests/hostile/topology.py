@@ -56,7 +56,13 @@ def make(source):
 
 
 def functions(machine):
-    """(group, address, model) of each device that vfio-pci has at the start."""
+    """(group, address, role) of each device that vfio-pci has at the start. A virtual function ("vf") opens with its
+    token alone, one beside a device with a driver of the host ("unviable") not at all."""
     group_of = {bdf: group["id"] for group in machine["groups"] for bdf in group["members"]}
-    return [(group_of[device["bdf"]], device["bdf"], device["model"]) for device in machine["devices"]
-            if device.get("driver", "vfio-pci") == "vfio-pci"]
+    driver_of = {device["bdf"]: device.get("driver", "vfio-pci") for device in machine["devices"]}
+    unviable = {group_of[bdf] for bdf, driver in driver_of.items() if driver not in ("vfio-pci", "pci-stub", None)}
+    ours = [device for device in machine["devices"] if driver_of[device["bdf"]] == "vfio-pci"]
+    for device in ours:
+        group = group_of[device["bdf"]]
+        role = "vf" if "physical_function" in device else "unviable" if group in unviable else "plain"
+        yield group, device["bdf"], role

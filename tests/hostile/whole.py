@@ -7,7 +7,12 @@ import os
 import struct
 import sys
 
+# A virtual function opens with the token that was set through its physical function.
+TOKEN = bytes.fromhex("2ab74924c33545f49b168569e5b08258")
+NAMED_TOKEN = " vf_token=2ab74924-c335-45f4-9b16-8569e5b08258"
+FEATURE_SET_VF_TOKEN = 1 << 17
 SET_IOMMU, SET_CONTAINER, GET_DEVICE_FD, DEVICE_GET_INFO = 0x3B66, 0x3B68, 0x3B6A, 0x3B6B
+DEVICE_FEATURE = 0x3B75
 TYPE1_V2 = 3
 
 
@@ -32,38 +37,59 @@ def mend(addresses):
             write("/sys/bus/pci/drivers/vfio-pci/bind", address)
 
 
-def drive(group_number, addresses):
-    """Opens the group and its devices as a driver does."""
+def open_group(number):
     container = os.open("/dev/vfio/vfio", os.O_RDWR)
-    group = os.open(f"/dev/vfio/{group_number}", os.O_RDWR)
+    group = os.open(f"/dev/vfio/{number}", os.O_RDWR)
     fcntl.ioctl(group, SET_CONTAINER, struct.pack("i", container))
     fcntl.ioctl(container, SET_IOMMU, TYPE1_V2)
-    devices = []
-    for address in addresses:
-        device = fcntl.ioctl(group, GET_DEVICE_FD, address.encode() + b"\0")
-        fcntl.ioctl(device, DEVICE_GET_INFO, bytearray(struct.pack("6I", 24, 0, 0, 0, 0, 0)))
-        devices.append(device)
-    for fd in devices + [group, container]:
+    return container, group
+
+
+def open_device(group, name):
+    device = fcntl.ioctl(group, GET_DEVICE_FD, bytearray(name.encode() + b"\0"))
+    fcntl.ioctl(device, DEVICE_GET_INFO, bytearray(struct.pack("6I", 24, 0, 0, 0, 0, 0)))
+    return device
+
+
+def drive(number, addresses):
+    """Opens the group and its devices as a driver does."""
+    descriptors = [*open_group(number)]
+    descriptors += [open_device(descriptors[1], address) for address in addresses]
+    for fd in descriptors:
+        os.close(fd)
+
+
+def drive_function(number, address, physical_group):
+    """The same for a virtual function."""
+    physical = [*open_group(physical_group)]
+    physical.append(open_device(physical[1], address[:-1] + "0"))
+    fcntl.ioctl(physical[2], DEVICE_FEATURE, bytearray(struct.pack("II", 24, FEATURE_SET_VF_TOKEN) + TOKEN))
+    drive(number, [address + NAMED_TOKEN])
+    for fd in physical:
         os.close(fd)
 
 
 def main():
-    groups = {}
     with open(sys.argv[1], encoding="ascii") as world:
-        for line in world:
-            group, address, _model = line.split()
-            groups.setdefault(group, []).append(address)
-    mend([address for members in groups.values() for address in members])
+        functions = [line.split() for line in world]
+    mend([address for _, address, _ in functions])
+    group_of = {address: group for group, address, _ in functions}
+    plain, virtual = {}, []
+    for group, address, role in functions:
+        if role == "plain":
+            plain.setdefault(group, []).append(address)
+        elif role == "vf":
+            virtual.append((group, address, group_of[address[:-1] + "0"]))
     failed = 0
-    for group, addresses in groups.items():
+    for attempt, arguments in [(drive, item) for item in plain.items()] + [(drive_function, item) for item in virtual]:
         try:
-            drive(group, addresses)
+            attempt(*arguments)
         except OSError as error:
-            print(f"group {group} with {' '.join(addresses)}: {error}")
+            print(f"group {arguments}: {error}")
             failed += 1
     if failed:
         sys.exit(f"{failed} groups cannot be driven")
-    print(f"{len(groups)} groups driven")
+    print(f"{len(plain) + len(virtual)} groups driven")
 
 
 main()

@@ -9,7 +9,7 @@ namespace hostile {
 World World::Read(const std::string& file, const std::string& root) {
   World world{root, {}};
   std::ifstream lines(file);
-  for (Function f; lines >> f.group >> f.address >> f.model;) world.functions.push_back(f);
+  for (Function f; lines >> f.group >> f.address >> f.role;) world.functions.push_back(f);
   if (world.functions.empty()) {
     fprintf(stderr, "%s describes no machine\n", file.c_str());
     exit(2);

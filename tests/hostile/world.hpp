@@ -6,14 +6,14 @@
 namespace hostile {
 
 struct Function {
-  std::string group, address, model;
+  std::string group, address, role;
 };
 
 struct World {
   std::string root;  // "", or where a session is mounted
   std::vector<Function> functions;
 
-  // Lines of "GROUP ADDRESS MODEL".
+  // Lines of "GROUP ADDRESS ROLE".
   static World Read(const std::string& file, const std::string& root);
 
   std::string Container() const { return root + "/dev/vfio/vfio"; }

@@ -118,7 +118,7 @@ VfioCall GroupCall(Kind kind, Thread& thread) {
 std::vector<std::byte> IrqSet(Thread& thread) {
   Dice& dice = thread.dice;
   constexpr uint64_t kData[] = {1, 2, 4}, kAction[] = {8, 16, 32};
-  constexpr uint64_t kCounts[] = {0, 1, 1, 1, 2, 4, 8, 32, 64};
+  constexpr uint64_t kCounts[] = {0, 1, 1, 1, 2, 4, 8, 33, 64, 2048};
   const uint64_t data = dice.Percent(50) ? 4 : dice.Pick(kData);
   const uint64_t action = dice.Percent(60) ? 32 : dice.Pick(kAction);
   const uint64_t count = dice.Pick(kCounts);

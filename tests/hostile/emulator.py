@@ -20,9 +20,9 @@ class Emulator:
         environment["ASAN_OPTIONS"] = SANITIZER.format(log=self.sanitizer_log)
         environment["UBSAN_OPTIONS"] = f"log_path={self.sanitizer_log}:print_stacktrace=1"
         with open(self.log, "wb") as log:
-            # The limit of descriptors that most daemons live with.
+            # Few descriptors, so that clients can use them all up.
             self.process = subprocess.Popen(
-                ["prlimit", "--nofile=1024:4096", self.vfiolab, "serve", "-t", str(topology), "--mount",
+                ["prlimit", "--nofile=1024:2500", self.vfiolab, "serve", "-t", str(topology), "--mount",
                  str(self.mount), "--session", session],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True)
         deadline = time.monotonic() + 60

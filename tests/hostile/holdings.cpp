@@ -7,15 +7,20 @@
 
 namespace hostile {
 
+constexpr uint64_t kApart = 1ull << 30;
 constexpr char kLetters[] = "cgdeo";
 
 Holdings::Holdings() {
   for (auto& sort : descriptors_)
     for (auto& place : sort) place = -1;
-  void* at = mmap(nullptr, 2 * kMemory, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  // With nothing around it: what is mapped for DMA may reach beyond it.
+  void* apart =
+      mmap(nullptr, kApart, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* at = static_cast<std::byte*>(apart) + kApart / 2;
   const int fd = memfd_create("hostile", MFD_CLOEXEC);
-  if (at == MAP_FAILED || fd < 0 || ftruncate(fd, kMemory) != 0) _exit(1);
+  if (apart == MAP_FAILED || fd < 0 || ftruncate(fd, kMemory) != 0) _exit(1);
   memory_ = static_cast<std::byte*>(at);
+  mprotect(memory_, kMemory, PROT_READ | PROT_WRITE);
   mmap(memory_ + kMemory, kMemory, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
   close(fd);
 }
@@ -23,19 +28,22 @@ Holdings::Holdings() {
 int Holdings::Get(Sort sort, Dice& dice) const {
   constexpr int kStrange[] = {-1, -2, 0, 1 << 20, INT32_MAX, INT32_MIN};
   if (dice.Percent(2)) return dice.Pick(kStrange);
-  if (dice.Percent(50)) return Latest(sort);
+  if (dice.Percent(50) && Latest(sort) >= 0) return Latest(sort);
   const auto& places = descriptors_[At(sort)];
-  return places[dice.Below(kPlaces)];
+  const std::size_t used = kUsed[At(sort)], first = dice.Below(used);
+  for (std::size_t i = 0; i < used; i++)
+    if (const int fd = places[(first + i) % used]; fd >= 0) return fd;
+  return -1;
 }
 
 int Holdings::Put(Sort sort, int fd, Dice& dice) {
   auto& places = descriptors_[At(sort)];
   const int before = places[0].exchange(fd);
-  return places[1 + dice.Below(kPlaces - 1)].exchange(before);
+  return places[1 + dice.Below(kUsed[At(sort)] - 1)].exchange(before);
 }
 
 int Holdings::TakeOut(Sort sort, Dice& dice) {
-  return descriptors_[At(sort)][dice.Below(kPlaces)].exchange(-1);
+  return descriptors_[At(sort)][dice.Below(kUsed[At(sort)])].exchange(-1);
 }
 
 uint64_t Holdings::Address(Dice& dice) const {
@@ -57,7 +65,7 @@ void Holdings::Adopt(const std::string& list) {
   std::array<std::size_t, static_cast<std::size_t>(Sort::kCount)> used{};
   for (std::string word; words >> word;) {
     const std::size_t sort = std::string(kLetters).find(word[0]);
-    if (sort < used.size() && used[sort] < kPlaces)
+    if (sort < used.size() && used[sort] < kUsed[sort])
       descriptors_[sort][used[sort]++] = std::stoi(word.substr(1));
   }
 }

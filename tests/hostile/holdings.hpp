@@ -15,11 +15,13 @@ enum class Sort : uint8_t { kContainer, kGroup, kDevice, kEventfd, kOther, kCoun
 class Holdings {
  public:
   static constexpr std::size_t kPlaces = 8;
+  // Few of what others want as well.
+  static constexpr std::size_t kUsed[] = {4, 2, 3, 8, 4};
   static constexpr uint64_t kMemory = 64 * kPage;
 
   Holdings();
 
-  // A descriptor of this sort; -1 when none is held, and seldom one that makes no sense.
+  // A descriptor of this sort; -1 when none is held, and seldom a number that makes no sense.
   int Get(Sort sort, Dice& dice) const;
   // The last one put there, so that what fits together is found together.
   int Latest(Sort sort) const { return descriptors_[At(sort)][0]; }

@@ -60,10 +60,14 @@ unsigned long UnknownCommand(Dice& dice) {
 void SetUp(Thread& thread) {
   Dice& dice = thread.dice;
   const World& world = thread.process.world;
-  const Function& function = world.functions[dice.Below(world.functions.size())];
   constexpr int kFlags[] = {O_RDWR, O_RDWR, O_RDWR | O_CLOEXEC, O_RDWR | O_NONBLOCK};
-  const int group = static_cast<int>(thread.Call(
-      Kind::kOpen, [&] { return open(world.Group(function).c_str(), dice.Pick(kFlags)); }));
+  Function function;
+  int group = -1;
+  for (unsigned attempts = 8; attempts > 0 && group < 0; attempts--) {
+    function = world.functions[dice.Below(world.functions.size())];
+    group = static_cast<int>(thread.Call(
+        Kind::kOpen, [&] { return open(world.Group(function).c_str(), dice.Pick(kFlags)); }));
+  }
   if (group < 0) return;
   thread.Keep(Sort::kGroup, group);
   int container = thread.holdings.Latest(Sort::kContainer);

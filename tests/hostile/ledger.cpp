@@ -10,11 +10,16 @@
 
 namespace hostile {
 
+// Where no address of the process's other memory leads when a bit of it flips: clients let devices
+// write wherever they have memory.
+static void* const kFarAway = reinterpret_cast<void*>(0x200000000000);
+
 Ledger& Ledger::Open(const std::string& path) {
   const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   void* at = MAP_FAILED;
   if (fd >= 0 && ftruncate(fd, sizeof(Ledger)) == 0)
-    at = mmap(nullptr, sizeof(Ledger), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    at = mmap(kFarAway, sizeof(Ledger), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE,
+              fd, 0);
   if (at == MAP_FAILED) {
     perror(path.c_str());
     exit(2);

@@ -66,6 +66,8 @@ void Step(Thread& thread) {
   // What ends the process or holds it up is rare among thousands of steps.
   if (thread.dice.Below(20'000) == 0) return ExecuteSelf(thread);
   if (thread.dice.Below(20'000) == 0) return CallSlowMemory(thread);
+  // With nothing to call there is little to do.
+  if (thread.holdings.Latest(Sort::kDevice) < 0 && thread.dice.Percent(40)) return SetUp(thread);
   auto number = static_cast<unsigned>(thread.dice.Below(kAll));
   for (const Choice& choice : kChoices) {
     if (number < choice.weight) return choice.step(thread);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <set>
 
@@ -24,6 +25,13 @@ void Explain(pid_t tid, const char* what, Kind kind, uint64_t seed, uint64_t sec
     for (std::string line; std::getline(text, line);)
       fprintf(stderr, "  %s: %s\n", file, line.c_str());
   }
+}
+
+void ExplainProcess(pid_t process, uint64_t seconds) {
+  const std::string tasks = "/proc/" + std::to_string(process) + "/task";
+  std::error_code error;
+  for (const auto& task : std::filesystem::directory_iterator(tasks, error))
+    Explain(std::stoi(task.path().filename()), "killed but not gone", Kind::kNone, 0, seconds);
 }
 
 std::vector<pid_t> Children() {
@@ -150,7 +158,7 @@ class Besieger {
       usleep(1000);
       if (NowMs() < end) continue;
       for (const pid_t child : children) {
-        Explain(child, "killed but not gone", Kind::kNone, 0, siege_.patience);
+        ExplainProcess(child, siege_.patience);
         ledger_.undead++;
       }
       failed_ = true;

@@ -29,15 +29,16 @@ def read(source, name, segment, first_group):
 
 
 def more_devices(segment, first_group):
-    """Devices of our own models, two in three alone in their groups."""
+    """Devices of our own models: most alone in their groups, others with two more behind a bridge."""
     models = [("edu", {}), ("pci-testdev", {"membar": "64K"}), ("scratch", {"msix_vectors": 33}),
               ("scratch", {"msix_vectors": 2048}), ("edu", {"dma_mask_bits": 40})]
     devices, bridges, groups = [], [], []
-    for number in range(24):
-        bus = number + 1
-        bridges.append({"bdf": f"{segment:04x}:00:{number + 1:02x}.0", "secondary_bus": bus})
+    for number in range(64):
+        bus, shared = number + 1, number % 4 == 0
+        if shared:
+            bridges.append({"bdf": f"{segment:04x}:00:{number // 4 + 1:02x}.0", "secondary_bus": bus})
         members = []
-        for slot in range(3 if number % 3 == 0 else 1):
+        for slot in range(3 if shared else 1):
             model, params = models[(number + slot) % len(models)]
             devices.append({"bdf": f"{segment:04x}:{bus:02x}:{slot:02x}.0", "model": model, "params": params})
             members.append(devices[-1]["bdf"])

@@ -1,6 +1,7 @@
 #include "launcher/emulation.hpp"
 
 #include <fmt/format.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,6 +11,18 @@
 #include "topology/build.hpp"
 
 namespace vfiolab::launcher {
+namespace {
+
+// Every eventfd of a client takes a descriptor, and one device may have thousands. Clients keep the
+// limit that they have: they are not children of this process, or were made before.
+void RaiseDescriptorLimit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+}  // namespace
 
 Emulation::Emulation(const topology::TopologySpec& spec)
     : machine_(environment_, trace_, spec.iommu, spec.kernel), door_(machine_) {
@@ -46,6 +59,7 @@ Result<> Emulation::TraceTo(const std::string& path) {
 }
 
 Result<> Emulation::Serve(const std::string& mount_point, FuseServer::Options options) {
+  RaiseDescriptorLimit();
   fuse_ = TRY(FuseServer::Mount(*loop_, root_, mount_point, options));
   core_ = std::thread([this] { loop_->Run(); });
   fuse_->LearnDevice();

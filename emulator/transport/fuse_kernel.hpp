@@ -11,6 +11,7 @@ constexpr u64 kInitExt = u64{1} << 30;
 constexpr u64 kPassthrough = u64{1} << 37;
 constexpr u32 kOpenDirectIo = 1u << 0;
 constexpr u32 kOpenNoFlush = 1u << 5;  // Linux 5.16
+constexpr u32 kOpenParallelWrites = 1u << 6;  // Linux 6.2
 constexpr u32 kOpenPassthrough = 1u << 7;
 
 struct InHeader {

@@ -1,6 +1,9 @@
 #include "transport/fuse_operations.hpp"
 
+#include <signal.h>
 #include <sys/stat.h>
+
+#include <cstdio>
 
 #include "transport/fuse_kernel.hpp"
 
@@ -17,6 +20,20 @@ FuseServer& ServerOf(fuse_req_t req) { return *static_cast<FuseServer*>(fuse_req
 bool IsDeviceNode(const Node& node) { return dynamic_cast<const DeviceNode*>(&node) != nullptr; }
 
 pid_t TidOf(fuse_req_t req) { return fuse_req_ctx(req)->pid; }
+
+// Whether a thread is about to end because its process does: the kernel sends SIGKILL to each.
+bool IsDying(pid_t tid) {
+  std::FILE* status = std::fopen(("/proc/" + std::to_string(tid) + "/status").c_str(), "re");
+  if (status == nullptr) return true;
+  char line[256];
+  unsigned long long signals = 0, pending = 0;
+  while (std::fgets(line, sizeof line, status) != nullptr)
+    if (std::sscanf(line, "SigPnd: %llx", &signals) == 1 ||
+        std::sscanf(line, "ShdPnd: %llx", &signals) == 1)
+      pending |= signals;
+  std::fclose(status);
+  return (pending >> (SIGKILL - 1) & 1) != 0;
+}
 
 }  // namespace
 
@@ -129,11 +146,13 @@ void FuseServer::ReplyOpen(fuse_req_t req, u64 number, std::shared_ptr<OpenFile>
   if (FuseInodes::Inode* inode = inodes_.Find(number)) inode->opened = file;
   const auto backing = BackingId(file->shared_memory().fd);
   const u64 handle = ++last_handle_;
+  // Parallel writes: one that waits, as to `unbind`, keeps no other write to the file waiting.
   // No flush: this thread closes duplicates of clients' descriptors, and would have to answer it.
-  const fuse::OpenOut out{
-      .handle = handle,
-      .flags = fuse::kOpenDirectIo | fuse::kOpenNoFlush | (backing ? fuse::kOpenPassthrough : 0u),
-      .backing_id = backing.value_or(0)};
+  const fuse::OpenOut out{.handle = handle,
+                          .flags = fuse::kOpenDirectIo | fuse::kOpenNoFlush |
+                                   fuse::kOpenParallelWrites |
+                                   (backing ? fuse::kOpenPassthrough : 0u),
+                          .backing_id = backing.value_or(0)};
   const auto opened = open_files_.emplace(handle, std::move(file)).first;
   if (fuse_reply_buf(req, reinterpret_cast<const char*>(&out), sizeof out) == 0) return;
   // The opener died meanwhile: the kernel will not release what it never had.
@@ -152,19 +171,45 @@ void FuseServer::Finish(const std::shared_ptr<Answer>& answer, Reply reply) {
     if (!completion.data.empty()) answer->data = std::move(completion.data);
     Send(*answer, completion);
   });
-  if (!pending->interruptible()) return;
   // libfuse calls this from the loop while the request lives, with the data as long as it does.
-  waiting_[req] = [answer, pending] {
+  const auto end = [answer, pending] {
     pending->Cancel();
     if (const fuse_req_t interrupted = answer->Claim()) fuse_reply_err(interrupted, EINTR);
   };
+  waiting_[req] = {end, TidOf(req), pending->interruptible()};
   fuse_req_interrupt_func(
       req,
       [](fuse_req_t interrupted, void* data) {
-        auto& waiting = static_cast<FuseServer*>(data)->waiting_;
-        if (auto entry = waiting.extract(interrupted)) entry.mapped()();
+        static_cast<FuseServer*>(data)->Interrupt(interrupted);
       },
       this);
+}
+
+void FuseServer::Interrupt(fuse_req_t req) {
+  const auto it = waiting_.find(req);
+  if (it == waiting_.end()) return;
+  if (!it->second.ended_by_signals && !IsDying(it->second.tid)) {
+    it->second.was_interrupted = true;
+    WaitForDeaths();
+    return;
+  }
+  const auto entry = waiting_.extract(it);
+  entry.mapped().end();
+}
+
+// The kernel tells of the first signal alone, not of a later one that kills.
+void FuseServer::WaitForDeaths() {
+  constexpr std::chrono::milliseconds kBetweenLooks{100};
+  if (std::exchange(waits_for_deaths_, true)) return;
+  deaths_.expires_after(kBetweenLooks);
+  deaths_.async_wait([this](const boost::system::error_code& error) {
+    waits_for_deaths_ = false;
+    if (error) return;
+    std::vector<fuse_req_t> interrupted;
+    for (const auto& [req, call] : waiting_)
+      if (call.was_interrupted) interrupted.push_back(req);
+    for (const fuse_req_t req : interrupted) Interrupt(req);
+  });
 }
 
 void FuseServer::Send(Answer& answer, Completion& completion) {
@@ -238,6 +283,8 @@ fuse_lowlevel_ops FuseOperations::Table() {
   fuse_lowlevel_ops ops{};
   ops.init = [](void*, fuse_conn_info* connection) {
     connection->want &= ~(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE);
+    // Otherwise one look-up in a directory that waits holds up all others there.
+    connection->want |= connection->capable & FUSE_CAP_PARALLEL_DIROPS;
     connection->max_background = 64;
   };
   ops.lookup = [](fuse_req_t req, fuse_ino_t parent, const char* name) {

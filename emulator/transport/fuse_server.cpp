@@ -21,6 +21,12 @@ namespace {
 
 FuseServer& ServerOf(void* user_data) { return *static_cast<FuseServer*>(user_data); }
 
+// libfuse allocates it for the first request; threads that a client has held up end.
+struct RequestBuffer {
+  fuse_buf buffer{};
+  ~RequestBuffer() { std::free(buffer.mem); }
+};
+
 }  // namespace
 
 FuseServer::FuseServer(EventLoop& loop, std::shared_ptr<Directory> root)
@@ -31,7 +37,8 @@ FuseServer::FuseServer(EventLoop& loop, std::shared_ptr<Directory> root)
       handover_(std::make_shared<Directory>()),
       inodes_(root_),
       owner_(::geteuid()),
-      owner_group_(::getegid()) {
+      owner_group_(::getegid()),
+      deaths_(loop.context()) {
   root_->Add(kHandover, handover_);
 }
 
@@ -118,10 +125,10 @@ void FuseServer::OnReadable() {
 }
 
 bool FuseServer::TakeRequest() {
-  thread_local fuse_buf buffer{};
-  const int size = fuse_session_receive_buf(session_, &buffer);
+  thread_local RequestBuffer request;
+  const int size = fuse_session_receive_buf(session_, &request.buffer);
   if (size <= 0) return false;
-  fuse_session_process_buf(session_, &buffer);
+  fuse_session_process_buf(session_, &request.buffer);
   return true;
 }
 

@@ -91,6 +91,9 @@ class FuseServer final : public OpenFileFinder {
   // Sends what a call came to; waits where it is deferred.
   void Finish(const std::shared_ptr<Answer>& answer, Reply reply);
   void Send(Answer& answer, Completion& completion);
+  // A signal came for the caller. One that does not end the call still does when it kills.
+  void Interrupt(fuse_req_t req);
+  void WaitForDeaths();
 
   EventLoop& loop_;
   MmCache mms_;
@@ -112,7 +115,15 @@ class FuseServer final : public OpenFileFinder {
   u64 last_handle_ = 0;
   u64 calls_ = 0;
   bool spin_ = false;
-  std::map<fuse_req_t, std::function<void()>> waiting_;  // deferred calls: how to interrupt them
+  struct WaitingCall {
+    std::function<void()> end;
+    pid_t tid;
+    bool ended_by_signals;  // by any of them
+    bool was_interrupted = false;
+  };
+  std::map<fuse_req_t, WaitingCall> waiting_;  // deferred calls
+  boost::asio::steady_timer deaths_;
+  bool waits_for_deaths_ = false;
   std::function<void()> on_unmounted_;
 };
 

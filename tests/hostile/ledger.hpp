@@ -48,13 +48,14 @@ struct Ledger {
   // Null when all are taken.
   Slot* Take(pid_t supervisor, uint64_t seed);
   // Slots of threads that are gone become free.
-  void FreeDead(pid_t supervisor);
+  void FreeDead();
 
   // How often each kind of call gave each errno, and what became of the clients.
   void Print() const;
 };
 
-// The state of a thread as /proc tells it (R, S, D, T, Z ...); 0 when it is gone.
+// The state of a client's thread as /proc tells it (R, S, D, T, Z ...); 0 when it is gone, though
+// its number may be another's now.
 char StateOf(pid_t tid);
 
 }  // namespace hostile

@@ -4,6 +4,7 @@
 //   [--patience N] hostile client --world FILE --ledger FILE --seed S [--root DIR]      one client,
 //   alone hostile report --ledger FILE                                         what has been
 //   counted
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -50,6 +51,7 @@ int main(int argc, char** argv) {
   const std::string verb = argc > 1 ? argv[1] : "";
   Options options;
   for (int i = 2; i + 1 < argc; i += 2) options[argv[i]] = argv[i + 1];
+  prctl(PR_SET_NAME, "hostile");
   Ledger& ledger = Ledger::Open(Text(options, "--ledger"));
   if (verb == "report") {
     ledger.Print();

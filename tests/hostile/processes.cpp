@@ -67,7 +67,7 @@ void Step(Thread& thread) {
   if (thread.dice.Below(20'000) == 0) return ExecuteSelf(thread);
   if (thread.dice.Below(20'000) == 0) return CallSlowMemory(thread);
   // With nothing to call there is little to do.
-  if (thread.holdings.Latest(Sort::kDevice) < 0 && thread.dice.Percent(40)) return SetUp(thread);
+  if (thread.holdings.Latest(Sort::kDevice) < 0 && thread.dice.Percent(15)) return SetUp(thread);
   auto number = static_cast<unsigned>(thread.dice.Below(kAll));
   for (const Choice& choice : kChoices) {
     if (number < choice.weight) return choice.step(thread);

@@ -56,7 +56,7 @@ class Besieger {
     while (NowMs() < end) {
       StartMissing();
       const uint64_t now = NowMs();
-      if (now >= next_kill) KillInACall(), next_kill = now + dice_.Below(100);
+      if (now >= next_kill) KillInACall(), next_kill = now + dice_.Below(600);
       if (now >= next_stop) StopOrContinue(), next_stop = now + dice_.Below(200);
       if (now >= next_look) LookForHung(), next_look = now + 1000;
       Reap();
@@ -105,7 +105,7 @@ class Besieger {
       for (Slot& slot : ledger_.slots)
         if (slot.supervisor == getpid() && slot.kind == wanted) {
           const pid_t process = slot.process;
-          if (process <= 1 || kill(process, SIGKILL) != 0) continue;
+          if (StateOf(process) == 0 || kill(process, SIGKILL) != 0) continue;
           ledger_.killed_in[static_cast<std::size_t>(wanted)]++;
           ledger_.killed++;
           return;
@@ -131,7 +131,7 @@ class Besieger {
   }
 
   void LookForHung() {
-    ledger_.FreeDead(getpid());
+    ledger_.FreeDead();
     const uint64_t now = NowMs();
     for (Slot& slot : ledger_.slots) {
       const uint64_t since = slot.since;
@@ -164,7 +164,7 @@ class Besieger {
       failed_ = true;
       break;
     }
-    ledger_.FreeDead(getpid());
+    ledger_.FreeDead();
   }
 
   const Siege& siege_;

@@ -2,10 +2,13 @@
 
 usage: whole.py WORLD
 """
+import contextlib
+import errno
 import fcntl
 import os
 import struct
 import sys
+import time
 
 # A virtual function opens with the token that was set through its physical function.
 TOKEN = bytes.fromhex("2ab74924c33545f49b168569e5b08258")
@@ -14,6 +17,7 @@ FEATURE_SET_VF_TOKEN = 1 << 17
 SET_IOMMU, SET_CONTAINER, GET_DEVICE_FD, DEVICE_GET_INFO = 0x3B66, 0x3B68, 0x3B6A, 0x3B6B
 DEVICE_FEATURE = 0x3B75
 TYPE1_V2 = 3
+PATIENCE = 60  # seconds for clients that were killed to be gone
 
 
 def write(path, text):
@@ -37,36 +41,37 @@ def mend(addresses):
             write("/sys/bus/pci/drivers/vfio-pci/bind", address)
 
 
-def open_group(number):
-    container = os.open("/dev/vfio/vfio", os.O_RDWR)
-    group = os.open(f"/dev/vfio/{number}", os.O_RDWR)
+def opened(stack, fd):
+    stack.callback(os.close, fd)
+    return fd
+
+
+def open_group(stack, number):
+    container = opened(stack, os.open("/dev/vfio/vfio", os.O_RDWR))
+    group = opened(stack, os.open(f"/dev/vfio/{number}", os.O_RDWR))
     fcntl.ioctl(group, SET_CONTAINER, struct.pack("i", container))
     fcntl.ioctl(container, SET_IOMMU, TYPE1_V2)
-    return container, group
+    return group
 
 
-def open_device(group, name):
-    device = fcntl.ioctl(group, GET_DEVICE_FD, bytearray(name.encode() + b"\0"))
+def open_device(stack, group, name):
+    device = opened(stack, fcntl.ioctl(group, GET_DEVICE_FD, bytearray(name.encode() + b"\0")))
     fcntl.ioctl(device, DEVICE_GET_INFO, bytearray(struct.pack("6I", 24, 0, 0, 0, 0, 0)))
     return device
 
 
-def drive(number, addresses):
+def drive(stack, number, addresses):
     """Opens the group and its devices as a driver does."""
-    descriptors = [*open_group(number)]
-    descriptors += [open_device(descriptors[1], address) for address in addresses]
-    for fd in descriptors:
-        os.close(fd)
+    group = open_group(stack, number)
+    for address in addresses:
+        open_device(stack, group, address)
 
 
-def drive_function(number, address, physical_group):
+def drive_function(stack, number, address, physical_group):
     """The same for a virtual function."""
-    physical = [*open_group(physical_group)]
-    physical.append(open_device(physical[1], address[:-1] + "0"))
-    fcntl.ioctl(physical[2], DEVICE_FEATURE, bytearray(struct.pack("II", 24, FEATURE_SET_VF_TOKEN) + TOKEN))
-    drive(number, [address + NAMED_TOKEN])
-    for fd in physical:
-        os.close(fd)
+    physical = open_device(stack, open_group(stack, physical_group), address[:-1] + "0")
+    fcntl.ioctl(physical, DEVICE_FEATURE, bytearray(struct.pack("II", 24, FEATURE_SET_VF_TOKEN) + TOKEN))
+    drive(stack, number, [address + NAMED_TOKEN])
 
 
 def main():
@@ -80,13 +85,19 @@ def main():
             plain.setdefault(group, []).append(address)
         elif role == "vf":
             virtual.append((group, address, group_of[address[:-1] + "0"]))
-    failed = 0
+    failed, end = 0, time.monotonic() + PATIENCE
     for attempt, arguments in [(drive, item) for item in plain.items()] + [(drive_function, item) for item in virtual]:
-        try:
-            attempt(*arguments)
-        except OSError as error:
-            print(f"group {arguments}: {error}")
-            failed += 1
+        while True:
+            try:
+                with contextlib.ExitStack() as stack:
+                    attempt(stack, *arguments)
+            except OSError as error:
+                if error.errno == errno.EBUSY and time.monotonic() < end:
+                    time.sleep(0.2)
+                    continue
+                print(f"group {arguments}: {error}")
+                failed += 1
+            break
     if failed:
         sys.exit(f"{failed} groups cannot be driven")
     print(f"{len(plain) + len(virtual)} groups driven")

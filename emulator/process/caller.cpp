@@ -17,7 +17,8 @@ constexpr unsigned kPidfdThread = O_EXCL;  // PIDFD_THREAD, Linux 6.9
 UniqueFd OpenPidfd(pid_t tid) {
   UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, tid, kPidfdThread)));
   // Older kernels know processes only.
-  if (!pidfd) pidfd.Reset(static_cast<int>(::syscall(SYS_pidfd_open, ThreadGroupOf(tid), 0)));
+  if (!pidfd && errno == EINVAL)
+    pidfd.Reset(static_cast<int>(::syscall(SYS_pidfd_open, ThreadGroupOf(tid), 0)));
   return pidfd;
 }
 

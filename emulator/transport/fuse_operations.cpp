@@ -58,7 +58,8 @@ void FuseServer::Lookup(fuse_req_t req, u64 parent_number, const char* name) {
   fuse_entry_param entry{};
   entry.ino = inode->number;
   entry.attr_timeout = device ? kForever : kRemembered;
-  entry.entry_timeout = inode->node->lasting() ? kRemembered : 0;
+  const bool remembered = inode->node->lasting() && !FuseInodes::IsNewEachTime(*inode->node);
+  entry.entry_timeout = remembered ? kRemembered : 0;
   Fill(*inode, entry.attr);
   fuse_reply_entry(req, &entry);
 }
@@ -146,13 +147,11 @@ void FuseServer::ReplyOpen(fuse_req_t req, u64 number, std::shared_ptr<OpenFile>
   if (FuseInodes::Inode* inode = inodes_.Find(number)) inode->opened = file;
   const auto backing = BackingId(file->shared_memory().fd);
   const u64 handle = ++last_handle_;
-  // Parallel writes: one that waits, as to `unbind`, keeps no other write to the file waiting.
   // No flush: this thread closes duplicates of clients' descriptors, and would have to answer it.
-  const fuse::OpenOut out{.handle = handle,
-                          .flags = fuse::kOpenDirectIo | fuse::kOpenNoFlush |
-                                   fuse::kOpenParallelWrites |
-                                   (backing ? fuse::kOpenPassthrough : 0u),
-                          .backing_id = backing.value_or(0)};
+  const fuse::OpenOut out{
+      .handle = handle,
+      .flags = fuse::kOpenDirectIo | fuse::kOpenNoFlush | (backing ? fuse::kOpenPassthrough : 0u),
+      .backing_id = backing.value_or(0)};
   const auto opened = open_files_.emplace(handle, std::move(file)).first;
   if (fuse_reply_buf(req, reinterpret_cast<const char*>(&out), sizeof out) == 0) return;
   // The opener died meanwhile: the kernel will not release what it never had.
@@ -283,8 +282,6 @@ fuse_lowlevel_ops FuseOperations::Table() {
   fuse_lowlevel_ops ops{};
   ops.init = [](void*, fuse_conn_info* connection) {
     connection->want &= ~(FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE);
-    // Otherwise one look-up in a directory that waits holds up all others there.
-    connection->want |= connection->capable & FUSE_CAP_PARALLEL_DIROPS;
     connection->max_background = 64;
   };
   ops.lookup = [](fuse_req_t req, fuse_ino_t parent, const char* name) {

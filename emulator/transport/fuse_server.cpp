@@ -192,14 +192,16 @@ ssize_t FuseServer::WriteReply(iovec* iov, int count) {
   if (init_answered_ || count < 2 || iov[1].iov_len < sizeof(fuse::InitOut))
     return ::writev(fd, iov, count);
   init_answered_ = true;
+  fuse::InitOut out;
+  std::memcpy(&out, iov[1].iov_base, sizeof out);
+  // Without it look-ups in one directory wait for each other, and nothing ends such a wait.
+  out.flags |= static_cast<u32>(kernel_flags_ & fuse::kParallelLookups);
   if (kernel_flags_ & fuse::kPassthrough) {
-    fuse::InitOut out;
-    std::memcpy(&out, iov[1].iov_base, sizeof out);
     out.flags |= static_cast<u32>(fuse::kInitExt);
     out.flags2 |= static_cast<u32>(fuse::kPassthrough >> 32);
     out.max_stack_depth = 1;
-    std::memcpy(iov[1].iov_base, &out, sizeof out);
   }
+  std::memcpy(iov[1].iov_base, &out, sizeof out);
   const ssize_t written = ::writev(fd, iov, count);
   ProbePassthrough();
   return written;

@@ -45,8 +45,8 @@ TEST_CASE("a result of nothing is a success by default", "[base]") {
 
 TEST_CASE("an error is described by its name, its reason and the line that decided", "[base]") {
   const Result<int> odd = Half(1);
-  CHECK(odd.error().where.line() == 14);
-  CHECK(Describe(odd.error()) == "EINVAL (odd) [base_test.cpp:14]");
+  CHECK(odd.error().where.line() == 15);
+  CHECK(Describe(odd.error()) == "EINVAL (odd) [base_test.cpp:15]");
   CHECK(ErrnoName(EOVERFLOW) == "EOVERFLOW");
   CHECK(ErrnoName(12345) == "12345");
 }

@@ -10,6 +10,7 @@ import argparse
 import json
 import pathlib
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -55,6 +56,7 @@ class Campaign:
                                  f"hostile-{options.seed}")
         self.before = None
         self.sizes = []
+        self.sieges = []
         self.rounds = 0
         self.launchers_killed = 0
 
@@ -75,6 +77,7 @@ class Campaign:
         command = [str(word) for word in command] if outside else self.emulator.run(*command)
         log = open(self.scratch / f"siege.{self.rounds}.{time.monotonic_ns()}", "w+b")
         process = subprocess.Popen(["nice", "-n", "5", *command], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self.sieges.append(process)
         return process, log
 
     def besiege(self):
@@ -97,6 +100,7 @@ class Campaign:
             log.seek(0)
             said = log.read().decode(errors="replace")
             log.close()
+            self.sieges.remove(process)
             expect(self.emulator.alive(), "the emulator has ended")
             expect(process is victim or status == 0, f"a siege ended with {status}: {said[-6000:]}")
 
@@ -140,6 +144,13 @@ class Campaign:
         expect(status == 0, f"the emulator ends with {status} after SIGTERM: {self.emulator.said()[-2000:]}")
         expect(not self.emulator.reports(), "a sanitizer reports at the end")
 
+    def end(self):
+        """Leaves nothing running, whatever has happened."""
+        for process in self.sieges:
+            process.kill()  # its clients go with it
+        if self.emulator.alive():
+            self.emulator.stop(30)
+
     def totals(self):
         report = subprocess.run([self.client, "report", "--ledger", self.ledger], capture_output=True, text=True,
                                 check=True).stdout
@@ -166,6 +177,7 @@ def main():
     options.release, options.asan = options.release.resolve(), options.asan.resolve()
     tested = commit()
     print(f"seed {options.seed}, commit {tested}, {options.clients} clients, {options.minutes} minutes", flush=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("told to end"))
     scratch = pathlib.Path(tempfile.mkdtemp(prefix="vfiolab-hostile."))
     campaign = Campaign(options, scratch)
     verdict = "nothing found"
@@ -175,8 +187,7 @@ def main():
         verdict = f"BROKEN: {broken}"
         print(f"{verdict}\n{campaign.emulator.reports()}\n{campaign.emulator.said()[-3000:]}\nkept: {scratch}")
     finally:
-        if campaign.emulator.alive():
-            campaign.emulator.stop(30)
+        campaign.end()
     totals = campaign.totals()
     sizes = campaign.sizes or [0]
     print(f"| {time.strftime('%Y-%m-%d', time.gmtime())} | {tested} | {options.seed} | {options.minutes:g} min | "

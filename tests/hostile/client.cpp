@@ -35,7 +35,7 @@ void HandleSignals() {
 void Torment(Process& process, Crew& crew) {
   Dice dice(Mix(process.seed, 1000));
   while (true) {
-    usleep(static_cast<useconds_t>(dice.Below(dice.Percent(50) ? 200 : 3000)));
+    usleep(static_cast<useconds_t>(dice.Below(dice.Percent(20) ? 200 : 5000)));
     const std::size_t who = dice.Below(kMostThreads);
     const pid_t tid = crew.tids[who];
     if (tid == 0) continue;
@@ -64,7 +64,7 @@ void RunClient(Process& process) {
   auto& crew = *new Crew{};  // the tormentor is never joined
   const std::size_t threads = dice.Percent(30) ? 1 : 1 + dice.Below(kMostThreads);
   const uint64_t steps = 1 + dice.Below(dice.Percent(50) ? 500 : 20'000);
-  if (dice.Percent(60)) std::thread([&] { Torment(process, crew); }).detach();
+  if (dice.Percent(50)) std::thread([&] { Torment(process, crew); }).detach();
   std::vector<std::thread> others;
   for (std::size_t number = 1; number < threads; number++)
     others.emplace_back([&, number] { Work(process, crew, number, steps); });

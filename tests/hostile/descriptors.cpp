@@ -140,9 +140,10 @@ void UseDescriptor(Thread& thread) {
       rlimit before{};
       getrlimit(RLIMIT_NOFILE, &before);
       const rlimit few{static_cast<rlim_t>(fd) + 1, before.rlim_max};
+      const rlimit all{before.rlim_max, before.rlim_max};  // another thread may be here, too
       setrlimit(RLIMIT_NOFILE, &few);
       SetUp(thread);
-      setrlimit(RLIMIT_NOFILE, &before);
+      setrlimit(RLIMIT_NOFILE, &all);
       break;
     }
     default:

@@ -16,7 +16,7 @@ class Holdings {
  public:
   static constexpr std::size_t kPlaces = 8;
   // Few of what others want as well.
-  static constexpr std::size_t kUsed[] = {4, 2, 3, 8, 4};
+  static constexpr std::size_t kUsed[] = {4, 2, 2, 8, 4};
   static constexpr uint64_t kMemory = 64 * kPage;
 
   Holdings();

@@ -63,8 +63,10 @@ void SetUp(Thread& thread) {
   constexpr int kFlags[] = {O_RDWR, O_RDWR, O_RDWR | O_CLOEXEC, O_RDWR | O_NONBLOCK};
   Function function;
   int group = -1;
-  for (unsigned attempts = 8; attempts > 0 && group < 0; attempts--) {
-    function = world.functions[dice.Below(world.functions.size())];
+  // First one that few others want.
+  uint64_t wanted = thread.process.seed;
+  for (unsigned attempts = 4; attempts > 0 && group < 0; attempts--, wanted = dice.Next()) {
+    function = world.functions[wanted % world.functions.size()];
     group = static_cast<int>(thread.Call(
         Kind::kOpen, [&] { return open(world.Group(function).c_str(), dice.Pick(kFlags)); }));
   }

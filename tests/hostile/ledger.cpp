@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -20,6 +21,8 @@ Ledger& Ledger::Open(const std::string& path) {
   if (fd >= 0 && ftruncate(fd, sizeof(Ledger)) == 0)
     at = mmap(kFarAway, sizeof(Ledger), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE,
               fd, 0);
+  if (at == MAP_FAILED && errno == EEXIST)
+    at = mmap(nullptr, sizeof(Ledger), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   if (at == MAP_FAILED) {
     perror(path.c_str());
     exit(2);

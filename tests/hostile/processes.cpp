@@ -54,7 +54,7 @@ void Step(Thread& thread) {
     void (*step)(Thread&);
   };
   static constexpr Choice kChoices[] = {
-      {60, SetUp},         {220, CallValid},    {200, CallMutated},   {150, SweepCuts},
+      {12, SetUp},         {220, CallValid},    {200, CallMutated},   {150, SweepCuts},
       {80, SweepWords},    {130, AccessRegion}, {20, DriveEdu},       {30, MapRegion},
       {40, UseDescriptor}, {60, MakeEventfd},   {10, CloseSomething}, {10, PassDescriptor},
       {10, ChangeMemory},  {20, AccessSysfs},   {4, ForkChild}};

@@ -75,6 +75,7 @@ class Besieger {
       client = fork();
       if (client == 0) {
         setpgid(0, 0);
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
         std::vector<std::string> self = siege_.self;
         self.insert(self.end(), {"--supervisor", std::to_string(getppid()), "--mailbox",
                                  std::to_string(mailbox_[0]) + "," + std::to_string(mailbox_[1])});

@@ -12,8 +12,9 @@ namespace hostile {
 namespace {
 
 void Write(Thread& thread, const std::string& path, const std::string& text) {
-  const int fd = static_cast<int>(
-      thread.Call(Kind::kSysfsWrite, [&] { return open(path.c_str(), O_WRONLY | O_CLOEXEC); }));
+  const int shortens = thread.dice.Percent(50) ? O_TRUNC : 0;  // as a shell does
+  const int fd = static_cast<int>(thread.Call(
+      Kind::kSysfsWrite, [&] { return open(path.c_str(), O_WRONLY | O_CLOEXEC | shortens); }));
   if (fd < 0) return;
   thread.Call(Kind::kSysfsWrite, [&] { return write(fd, text.data(), text.size()); });
   thread.Close(fd);

@@ -62,6 +62,7 @@ for script in tests/e2e/*.sh; do
   [ "$script" = tests/e2e/lib.sh ] && continue
   check "e2e-$(basename "$script" .sh)" 180 "$script" "$release" "$PWD"
 done
+check hostile-minute 480 tests/hostile/campaign.py "$release" "$asan" --minutes 1 --round 20
 check guide 120 tests/guide/run.sh "$release" "$PWD"
 check qemu-guest 180 tests/e2e/qemu_guest/run.sh build/cache vfio-pci,host=0000:01:00.0 \
   "$release/vfiolab" run -t topologies/edu.json --

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <linux/pci_regs.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -12,6 +13,18 @@
 #include "topology/build.hpp"
 
 namespace vfiolab::launcher {
+namespace {
+
+// Every eventfd of a client takes a descriptor, and one device may have thousands. Clients keep the
+// limit that they have: they are not children of this process, or were made before.
+void RaiseDescriptorLimit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+}  // namespace
 
 Emulation::Emulation(const topology::TopologySpec& spec)
     : machine_(environment_, trace_, spec.iommu, spec.kernel), door_(machine_) {
@@ -58,6 +71,7 @@ bool Emulation::HasRegisters() const {
 }
 
 Result<> Emulation::Serve(const std::string& mount_point, FuseServer::Options options, bool cuse) {
+  RaiseDescriptorLimit();
   if (cuse) TRY(KernelCuse::Check());
   calls_ = std::make_unique<FileCalls>(*loop_);
   options.traps = HasRegisters();

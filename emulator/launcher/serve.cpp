@@ -6,6 +6,10 @@
 
 #include <filesystem>
 
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/lsan_interface.h>
+#endif
+
 #include "launcher/commands.hpp"
 #include "launcher/emulation.hpp"
 #include "launcher/load.hpp"
@@ -17,6 +21,16 @@ namespace {
 void WaitForSignal(const sigset_t& signals) {
   int signal = 0;
   ::sigwait(&signals, &signal);
+}
+
+// Built with sanitizers: whether memory has been lost. They would look when the process returns
+// from main, which it does not.
+bool HasLostMemory() {
+#ifdef __SANITIZE_ADDRESS__
+  return __lsan_do_recoverable_leak_check() != 0;
+#else
+  return false;
+#endif
 }
 
 }  // namespace
@@ -65,7 +79,7 @@ int Serve(const ServeOptions& options) {
   emulation.Stop();
   if (options.mount_point.empty()) std::filesystem::remove(mount_point, error);
   std::fflush(nullptr);
-  ::_exit(0);  // a thread may still be inside a dead client's memory
+  ::_exit(HasLostMemory() ? 1 : 0);  // a thread may still be inside a dead client's memory
 }
 
 }  // namespace vfiolab::launcher

@@ -122,7 +122,11 @@ void SessionServer::Serve() {
     ::poll(ready.data(), ready.size(), -1);
     if (ready[1].revents != 0) return;
     if (ready[0].revents == 0) continue;
-    ServeClient(UniqueFd(::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC)));
+    UniqueFd client(::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    if (client)
+      ServeClient(std::move(client));
+    else
+      ::poll(&ready[1], 1, 100);  // no descriptor is left: there may be, soon
   }
 }
 

@@ -37,7 +37,7 @@ class Environment {
   virtual ~Environment() = default;
   virtual std::unique_ptr<DeviceMemory> CreateDeviceMemory(const std::string& name) = 0;
   // Calls `signalled` through the Door each time the counter of `eventfd` becomes non-zero, and
-  // clears the counter. `eventfd` stays the caller's.
+  // clears the counter. `eventfd` stays the caller's. Null: the emulator has no descriptors left.
   virtual std::unique_ptr<EventfdWatch> WatchEventfd(const Eventfd& eventfd,
                                                      std::function<void()> signalled) = 0;
 };

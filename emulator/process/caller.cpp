@@ -19,7 +19,8 @@ constexpr unsigned kPidfdThread = O_EXCL;  // PIDFD_THREAD, Linux 6.9
 UniqueFd OpenPidfd(pid_t tid) {
   UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, tid, kPidfdThread)));
   // Older kernels know processes only.
-  if (!pidfd) pidfd.Reset(static_cast<int>(::syscall(SYS_pidfd_open, ThreadGroupOf(tid), 0)));
+  if (!pidfd && errno == EINVAL)
+    pidfd.Reset(static_cast<int>(::syscall(SYS_pidfd_open, ThreadGroupOf(tid), 0)));
   return pidfd;
 }
 
@@ -62,11 +63,15 @@ Result<std::shared_ptr<AddressSpace>> Caller::address_space() {
 Result<UniqueFd> DuplicateDescriptor(pid_t tid, int fd) {
   if (fd < 0) return Fail(EBADF, fmt::format("descriptor {}", fd));
   const UniqueFd pidfd = OpenPidfd(tid);
+  if (!pidfd && (errno == EMFILE || errno == ENFILE))
+    return Fail(ENOMEM, "the emulator has no descriptor left to take the client's with");
   UniqueFd copy(static_cast<int>(::syscall(SYS_pidfd_getfd, pidfd.get(), fd, 0)));
   if (copy) return copy;
   if (errno == EPERM)
     return Fail(EBADF,
                 "the emulator may not take the client's descriptors: it needs CAP_SYS_PTRACE");
+  if (errno == EMFILE || errno == ENFILE)
+    return Fail(ENOMEM, "the emulator has no descriptor left for a copy of the client's");
   return Fail(EBADF, fmt::format("descriptor {} of thread {} is not open", fd, tid));
 }
 

@@ -62,6 +62,8 @@ bool MayLockAll(pid_t process) {
 Result<std::shared_ptr<Mm>> Mm::Open(Turn& turn, MappedFiles& files, pid_t tid, pid_t process) {
   std::shared_ptr<Mm> mm(new Mm(turn, files, process));
   mm->mem_.Reset(::open(ProcPath(tid, "mem").c_str(), O_RDWR | O_CLOEXEC));
+  if (!mm->mem_ && (errno == EMFILE || errno == ENFILE))
+    return Fail(ENOMEM, fmt::format("no descriptor is left for the memory of thread {}", tid));
   if (!mm->mem_)
     return Fail(errno == ENOENT ? ESRCH : EACCES,
                 fmt::format("memory of thread {}: {}; the emulator needs CAP_SYS_PTRACE over its "

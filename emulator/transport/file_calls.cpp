@@ -1,11 +1,31 @@
 #include "transport/file_calls.hpp"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/stat.h>
+
+#include <cstdio>
 
 #include "transport/register_file.hpp"
 
 namespace vfiolab {
+namespace {
+
+// Whether a thread is about to end because its process does: the kernel sends SIGKILL to each.
+bool IsDying(pid_t tid) {
+  std::FILE* status = std::fopen(("/proc/" + std::to_string(tid) + "/status").c_str(), "re");
+  if (status == nullptr) return true;
+  char line[256];
+  unsigned long long signals = 0, pending = 0;
+  while (std::fgets(line, sizeof line, status) != nullptr)
+    if (std::sscanf(line, "SigPnd: %llx", &signals) == 1 ||
+        std::sscanf(line, "ShdPnd: %llx", &signals) == 1)
+      pending |= signals;
+  std::fclose(status);
+  return (pending >> (SIGKILL - 1) & 1) != 0;
+}
+
+}  // namespace
 
 struct FileCalls::Answer {
   std::shared_ptr<Request> request;
@@ -15,7 +35,10 @@ struct FileCalls::Answer {
 };
 
 FileCalls::FileCalls(EventLoop& loop)
-    : loop_(loop), mms_(loop.turn(), *this), services_{loop.turn(), mms_, *this, false, {}} {}
+    : loop_(loop),
+      mms_(loop.turn(), *this),
+      services_{loop.turn(), mms_, *this, false, {}},
+      deaths_(loop.context()) {}
 
 u64 FileCalls::Add(std::shared_ptr<OpenFile> file) {
   open_files_.emplace(++last_handle_, std::move(file));
@@ -70,16 +93,39 @@ void FileCalls::Finish(const std::shared_ptr<Answer>& answer, Reply reply) {
     if (!completion.data.empty()) answer->data = std::move(completion.data);
     Send(*answer, completion);
   });
-  if (!pending->interruptible()) return;
-  waiting_[answer->request->key()] = [request = answer->request, pending] {
+  const auto end = [request = answer->request, pending] {
     pending->Cancel();
     if (request->Claim()) request->AnswerError(EINTR);
   };
+  waiting_[answer->request->key()] = {end, answer->request->tid(), pending->interruptible()};
   answer->request->ExpectInterrupt();
 }
 
 void FileCalls::Interrupt(const Request::Key& key) {
-  if (auto entry = waiting_.extract(key)) entry.mapped()();
+  const auto it = waiting_.find(key);
+  if (it == waiting_.end()) return;
+  if (!it->second.ended_by_signals && !IsDying(it->second.tid)) {
+    it->second.was_interrupted = true;
+    WaitForDeaths();
+    return;
+  }
+  const auto entry = waiting_.extract(it);
+  entry.mapped().end();
+}
+
+// The kernel tells of the first signal alone, not of a later one that kills.
+void FileCalls::WaitForDeaths() {
+  constexpr std::chrono::milliseconds kBetweenLooks{100};
+  if (std::exchange(waits_for_deaths_, true)) return;
+  deaths_.expires_after(kBetweenLooks);
+  deaths_.async_wait([this](const boost::system::error_code& error) {
+    waits_for_deaths_ = false;
+    if (error) return;
+    std::vector<Request::Key> interrupted;
+    for (const auto& [key, call] : waiting_)
+      if (call.was_interrupted) interrupted.push_back(key);
+    for (const Request::Key& key : interrupted) Interrupt(key);
+  });
 }
 
 void FileCalls::Send(Answer& answer, Completion& completion) {

@@ -87,7 +87,8 @@ class FileCalls final : public OpenFileFinder, private MappedFiles {
   void Write(const std::shared_ptr<Request>& request, std::span<const std::byte> from, u64 offset,
              u64 handle);
   void Ioctl(const std::shared_ptr<Request>& request, u32 command, u64 argument, u64 handle);
-  // The caller of a request that waits was interrupted; nothing if it does not wait (any more).
+  // A signal came for the caller of a request; nothing if it does not wait (any more). A signal
+  // that does not end the call still does when it kills.
   void Interrupt(const Request::Key& key);
 
   std::shared_ptr<OpenFile> FindOpenFile(UniqueFd fd) override;
@@ -104,6 +105,7 @@ class FileCalls final : public OpenFileFinder, private MappedFiles {
   void Finish(const std::shared_ptr<Answer>& answer, Reply reply);
   void Send(Answer& answer, Completion& completion);
   OpenFileSource* SourceOf(const UniqueFd& fd, struct statx& found) const;
+  void WaitForDeaths();
 
   EventLoop& loop_;
   MmCache mms_;
@@ -113,7 +115,15 @@ class FileCalls final : public OpenFileFinder, private MappedFiles {
   std::unordered_map<u64, std::shared_ptr<OpenFile>> open_files_;
   u64 last_handle_ = 0;
   u64 calls_ = 0;
-  std::map<Request::Key, std::function<void()>> waiting_;  // deferred calls: how to interrupt them
+  struct WaitingCall {
+    std::function<void()> end;
+    pid_t tid;
+    bool ended_by_signals;  // by any of them
+    bool was_interrupted = false;
+  };
+  std::map<Request::Key, WaitingCall> waiting_;  // deferred calls
+  boost::asio::steady_timer deaths_;
+  bool waits_for_deaths_ = false;
 };
 
 }  // namespace vfiolab

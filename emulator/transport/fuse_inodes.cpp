@@ -6,6 +6,11 @@ FuseInodes::FuseInodes(std::shared_ptr<Directory> root) {
   inodes_.emplace(kRoot, Inode{kRoot, std::move(root), "", 1, {}, false});
 }
 
+bool FuseInodes::IsNewEachTime(const Node& node) {
+  if (dynamic_cast<const DeviceNode*>(&node) != nullptr) return true;
+  return dynamic_cast<const TextFile*>(&node) != nullptr && (node.mode() & 0222) != 0;
+}
+
 FuseInodes::Inode* FuseInodes::Find(u64 number) {
   const auto it = inodes_.find(number);
   return it == inodes_.end() ? nullptr : &it->second;
@@ -15,7 +20,7 @@ FuseInodes::Inode* FuseInodes::Lookup(Inode& parent, const std::string& name) {
   const auto* directory = dynamic_cast<const Directory*>(parent.node.get());
   auto node = directory != nullptr ? directory->Lookup(name) : nullptr;
   if (node == nullptr) return nullptr;
-  const bool fresh = dynamic_cast<const DeviceNode*>(node.get()) != nullptr;
+  const bool fresh = IsNewEachTime(*node);
   if (!fresh) {
     if (const auto known = stable_.find(node.get()); known != stable_.end()) {
       Inode& inode = inodes_.at(known->second);

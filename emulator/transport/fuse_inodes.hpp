@@ -8,8 +8,10 @@
 
 namespace vfiolab {
 
-// Numbers nodes for the kernel. A device node gets a new inode with each look-up, so that an inode
-// stands for one open file and a duplicate of its descriptor tells which.
+// Numbers nodes for the kernel. Some get a new inode with each look-up: a device node, so that an
+// inode stands for one open file and a duplicate of its descriptor tells which; and a text that can
+// be written, because writers of one inode wait for each other in the kernel, where nothing ends
+// that, and a write to `unbind` may take for ever.
 class FuseInodes {
  public:
   struct Inode {
@@ -22,6 +24,7 @@ class FuseInodes {
   };
 
   static constexpr u64 kRoot = 1;
+  static bool IsNewEachTime(const Node& node);
   explicit FuseInodes(std::shared_ptr<Directory> root);
 
   // Null for a number that is not (or no longer) known.

@@ -1,4 +1,4 @@
-// What the kernel's FUSE protocol has had since Linux 6.9 and libfuse 3.14 does not know.
+// What the kernel's FUSE protocol has and libfuse 3.14 does not know, or does not pass on.
 #pragma once
 #include <sys/ioctl.h>
 
@@ -8,7 +8,8 @@ namespace vfiolab::fuse {
 
 constexpr u32 kOpcodeInit = 26;
 constexpr u64 kInitExt = u64{1} << 30;
-constexpr u64 kPassthrough = u64{1} << 37;
+constexpr u64 kParallelLookups = u64{1} << 18;  // FUSE_PARALLEL_DIROPS
+constexpr u64 kPassthrough = u64{1} << 37;      // Linux 6.9
 constexpr u32 kOpenDirectIo = 1u << 0;
 constexpr u32 kOpenNonseekable = 1u << 2;
 constexpr u32 kOpenNoFlush = 1u << 5;  // Linux 5.16

@@ -18,6 +18,12 @@ namespace {
 
 FuseServer& ServerOf(void* user_data) { return *static_cast<FuseServer*>(user_data); }
 
+// libfuse allocates it for the first request; threads that a client has held up end.
+struct RequestBuffer {
+  fuse_buf buffer{};
+  ~RequestBuffer() { std::free(buffer.mem); }
+};
+
 }  // namespace
 
 FuseServer::FuseServer(EventLoop& loop, FileCalls& calls, std::shared_ptr<Directory> root)
@@ -120,11 +126,11 @@ void FuseServer::OnReadable() {
 }
 
 bool FuseServer::TakeRequest() {
-  thread_local fuse_buf buffer{};
-  const int size = fuse_session_receive_buf(session_, &buffer);
+  thread_local RequestBuffer request;
+  const int size = fuse_session_receive_buf(session_, &request.buffer);
   if (size <= 0) return false;
   if (!mapped_files_.empty()) ReleaseUnmapped();
-  fuse_session_process_buf(session_, &buffer);
+  fuse_session_process_buf(session_, &request.buffer);
   return true;
 }
 
@@ -163,14 +169,16 @@ ssize_t FuseServer::WriteReply(iovec* iov, int count) {
   if (init_answered_ || count < 2 || iov[1].iov_len < sizeof(fuse::InitOut))
     return ::writev(fd, iov, count);
   init_answered_ = true;
+  fuse::InitOut out;
+  std::memcpy(&out, iov[1].iov_base, sizeof out);
+  // Without it look-ups in one directory wait for each other, and nothing ends such a wait.
+  out.flags |= static_cast<u32>(kernel_flags_ & fuse::kParallelLookups);
   if (kernel_flags_ & fuse::kPassthrough) {
-    fuse::InitOut out;
-    std::memcpy(&out, iov[1].iov_base, sizeof out);
     out.flags |= static_cast<u32>(fuse::kInitExt);
     out.flags2 |= static_cast<u32>(fuse::kPassthrough >> 32);
     out.max_stack_depth = 1;
-    std::memcpy(iov[1].iov_base, &out, sizeof out);
   }
+  std::memcpy(iov[1].iov_base, &out, sizeof out);
   const ssize_t written = ::writev(fd, iov, count);
   ProbePassthrough();
   return written;

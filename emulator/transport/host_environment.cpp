@@ -10,8 +10,17 @@ namespace {
 
 // Lives on while the loop holds a wait that was cancelled.
 struct WatchState : std::enable_shared_from_this<WatchState> {
-  WatchState(EventLoop& on, int fd, std::function<void()> then)
-      : loop(on), descriptor(on.context(), fd), signalled(std::move(then)) {}
+  WatchState(EventLoop& on, std::function<void()> then)
+      : loop(on), descriptor(on.context()), signalled(std::move(then)) {}
+
+  // False when there is no room for one more.
+  bool Take(UniqueFd fd) {
+    boost::system::error_code error;
+    descriptor.assign(fd.get(), error);
+    if (error) return false;
+    fd.Release();
+    return true;
+  }
 
   void Wait() {
     descriptor.async_wait(boost::asio::posix::stream_descriptor::wait_read,
@@ -55,9 +64,10 @@ std::unique_ptr<DeviceMemory> HostEnvironment::CreateDeviceMemory(const std::str
 std::unique_ptr<EventfdWatch> HostEnvironment::WatchEventfd(const Eventfd& eventfd,
                                                             std::function<void()> signalled) {
   CHECK_OURS(loop_ != nullptr);
-  const int copy = ::fcntl(eventfd.fd(), F_DUPFD_CLOEXEC, 0);
-  CHECK_OURS(copy >= 0);
-  return std::make_unique<Watch>(std::make_shared<WatchState>(*loop_, copy, std::move(signalled)));
+  UniqueFd copy(::fcntl(eventfd.fd(), F_DUPFD_CLOEXEC, 0));
+  auto state = std::make_shared<WatchState>(*loop_, std::move(signalled));
+  if (!copy || !state->Take(std::move(copy))) return nullptr;
+  return std::make_unique<Watch>(std::move(state));
 }
 
 }  // namespace vfiolab

@@ -59,7 +59,7 @@ class Device final : public ConfigEvents {
     unsigned width;
     auto operator<=>(const BarWrite&) const = default;
   };
-  void AddIoeventfd(const BarWrite& write, Eventfd eventfd);
+  Result<> AddIoeventfd(const BarWrite& write, Eventfd eventfd);
   std::size_t ioeventfd_count() const { return ioeventfds_.size(); }
   bool HasIoeventfd(const BarWrite& write) const { return ioeventfds_.contains(write); }
   void RemoveIoeventfd(const BarWrite& write) { ioeventfds_.erase(write); }

@@ -14,7 +14,7 @@ constexpr std::size_t kMostIoeventfds = 1000;  // VFIO_PCI_IOEVENTFD_MAX
 
 }  // namespace
 
-void Device::AddIoeventfd(const BarWrite& write, Eventfd eventfd) {
+Result<> Device::AddIoeventfd(const BarWrite& write, Eventfd eventfd) {
   auto& entry = ioeventfds_.emplace(write, Ioeventfd{std::move(eventfd), nullptr}).first->second;
   entry.watch = slot_.machine().environment().WatchEventfd(entry.eventfd, [this, write] {
     if (!Decodes(write.bar)) return;
@@ -24,6 +24,9 @@ void Device::AddIoeventfd(const BarWrite& write, Eventfd eventfd) {
     for (unsigned i = 0; i < write.width; ++i)
       slot_.WriteBar(write.bar, write.at + i, bytes.subspan(i, 1));
   });
+  if (entry.watch != nullptr) return {};
+  ioeventfds_.erase(write);
+  return Fail(ENOMEM, "no descriptor is left to watch the eventfd with");
 }
 
 Reply DeviceFile::SetIoeventfd(const IoctlCall& call) {
@@ -50,7 +53,8 @@ Reply DeviceFile::SetIoeventfd(const IoctlCall& call) {
   if (request.fd < 0) return Fail(ENODEV, "no such write to remove");
   if (device_.ioeventfd_count() >= kMostIoeventfds)
     return Fail(ENOSPC, fmt::format("{} are in use", kMostIoeventfds));
-  device_.AddIoeventfd(write, TRY(call.caller.ImportEventfd(request.fd)));
+  Eventfd eventfd = TRY(call.caller.ImportEventfd(request.fd));
+  TRY(device_.AddIoeventfd(write, std::move(eventfd)));
   return 0;
 }
 

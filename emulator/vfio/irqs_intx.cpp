@@ -82,6 +82,10 @@ Reply Irqs::SetIntxUnmask(const Request& request) {
   unmask_eventfd_.emplace(std::move(eventfd));
   unmask_watch_ =
       slot_.machine().environment().WatchEventfd(*unmask_eventfd_, [this] { UnmaskIntx(); });
+  if (unmask_watch_ == nullptr) {
+    unmask_eventfd_.reset();
+    return Fail(ENOMEM, "no descriptor is left to watch the eventfd with");
+  }
   return 0;
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/address.hpp"
 #include "base/clock.hpp"
+#include "base/eventfd.hpp"
 #include "base/trace.hpp"
 
 using namespace vfiolab;
@@ -44,8 +45,8 @@ TEST_CASE("a result of nothing is a success by default", "[base]") {
 
 TEST_CASE("an error is described by its name, its reason and the line that decided", "[base]") {
   const Result<int> odd = Half(1);
-  CHECK(odd.error().where.line() == 14);
-  CHECK(Describe(odd.error()) == "EINVAL (odd) [base_test.cpp:14]");
+  CHECK(odd.error().where.line() == 15);
+  CHECK(Describe(odd.error()) == "EINVAL (odd) [base_test.cpp:15]");
   CHECK(ErrnoName(EOVERFLOW) == "EOVERFLOW");
   CHECK(ErrnoName(12345) == "12345");
 }
@@ -187,4 +188,21 @@ TEST_CASE("a trace numbers inputs whether or not someone listens", "[base][trace
   CHECK(trace.Input([] { return std::string("in"); }) == 2);
   trace.Output([] { return std::string("out"); });
   CHECK(lines == "#2 in|  > out|");
+}
+
+TEST_CASE("a signal of a full eventfd makes it overflow and does not wait", "[base]") {
+  const Eventfd eventfd(UniqueFd(::eventfd(0, EFD_CLOEXEC)));
+  REQUIRE(::eventfd_write(eventfd.fd(), UINT64_MAX - 1) == 0);
+  eventfd.Signal();
+  std::uint64_t count = 0;
+  REQUIRE(::eventfd_read(eventfd.fd(), &count) == 0);
+  CHECK(count == UINT64_MAX);
+}
+
+TEST_CASE("each of many signals of an eventfd counts", "[base]") {
+  const Eventfd eventfd(UniqueFd(::eventfd(0, EFD_CLOEXEC)));
+  for (int i = 0; i < 1000; ++i) eventfd.Signal();
+  std::uint64_t count = 0;
+  REQUIRE(::eventfd_read(eventfd.fd(), &count) == 0);
+  CHECK(count == 1000);
 }

@@ -1,0 +1,93 @@
+"""Inside a view: writes to `unbind` that wait, and what must go on meanwhile. usage: unbind.py DEVICE OTHER"""
+import fcntl
+import os
+import signal
+import struct
+import sys
+import time
+
+SET_IOMMU, SET_CONTAINER, GET_DEVICE_FD = 0x3B66, 0x3B68, 0x3B6A
+UNBIND = "/sys/bus/pci/drivers/vfio-pci/unbind"
+
+
+def open_device(address):
+    group_number = os.path.basename(os.path.realpath(f"/sys/bus/pci/devices/{address}/iommu_group"))
+    container = os.open("/dev/vfio/vfio", os.O_RDWR)
+    group = os.open(f"/dev/vfio/{group_number}", os.O_RDWR)
+    fcntl.ioctl(group, SET_CONTAINER, struct.pack("i", container))
+    fcntl.ioctl(container, SET_IOMMU, 1)
+    return fcntl.ioctl(group, GET_DEVICE_FD, bytearray(address.encode() + b"\0"))
+
+
+def unbind(address):
+    with open(UNBIND, "w", encoding="ascii") as file:
+        file.write(address)
+
+
+def start(work):
+    """A process of its own that does the work."""
+    child = os.fork()
+    if child == 0:
+        work()
+        os._exit(0)
+    return child
+
+
+def ends(process, seconds=10):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if os.waitpid(process, os.WNOHANG)[0]:
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def bound(address):
+    return os.path.exists(f"/sys/bus/pci/devices/{address}/driver")
+
+
+def check(holds, sentence):
+    print(("ok: " if holds else "FAILED: ") + sentence, flush=True)
+    if not holds:
+        os._exit(1)  # whoever waits is killed with the view
+
+
+def main():
+    address, other = sys.argv[1:]
+    device = open_device(address)
+    waiting = start(lambda: (os.closerange(3, 64), unbind(address)))
+    time.sleep(0.3)
+    check(not ends(waiting, 0.5), "unbind waits while the device is open")
+    check(ends(start(lambda: (os.closerange(3, 64), unbind(other)))), "another unbind does not wait for it")
+    check(not bound(other), "the other device has no driver now")
+    os.kill(waiting, signal.SIGKILL)
+    check(ends(waiting), "who is killed while it waits goes away")
+    check(bound(address), "the device keeps its driver until it is closed")
+    os.close(device)
+    deadline = time.monotonic() + 10
+    while bound(address) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    check(not bound(address), "then it loses it")
+
+
+def main_alone():
+    """The one that waits has the device open itself, so that nothing but its death ends that."""
+    address = sys.argv[1]
+
+    def wait_for_itself():
+        signal.signal(signal.SIGUSR1, lambda *_: None)
+        os.dup(open_device(address))
+        unbind(address)
+
+    waiting = start(wait_for_itself)
+    check(not ends(waiting, 1), "unbind by who has the device open waits")
+    os.kill(waiting, signal.SIGUSR1)
+    check(not ends(waiting, 0.5), "a signal does not end it")
+    os.kill(waiting, signal.SIGKILL)
+    check(ends(waiting), "SIGKILL does, though it came after the signal")
+
+
+if len(sys.argv) > 2:
+    main()
+else:
+    main_alone()

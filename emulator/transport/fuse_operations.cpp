@@ -1,6 +1,5 @@
 #include "transport/fuse_operations.hpp"
 
-#include <signal.h>
 #include <sys/stat.h>
 
 #include "transport/backing_file.hpp"
@@ -20,20 +19,6 @@ FuseServer& ServerOf(fuse_req_t req) { return *static_cast<FuseServer*>(fuse_req
 bool IsDeviceNode(const Node& node) { return dynamic_cast<const DeviceNode*>(&node) != nullptr; }
 
 pid_t TidOf(fuse_req_t req) { return fuse_req_ctx(req)->pid; }
-
-// Whether a thread is about to end because its process does: the kernel sends SIGKILL to each.
-bool IsDying(pid_t tid) {
-  std::FILE* status = std::fopen(("/proc/" + std::to_string(tid) + "/status").c_str(), "re");
-  if (status == nullptr) return true;
-  char line[256];
-  unsigned long long signals = 0, pending = 0;
-  while (std::fgets(line, sizeof line, status) != nullptr)
-    if (std::sscanf(line, "SigPnd: %llx", &signals) == 1 ||
-        std::sscanf(line, "ShdPnd: %llx", &signals) == 1)
-      pending |= signals;
-  std::fclose(status);
-  return (pending >> (SIGKILL - 1) & 1) != 0;
-}
 
 }  // namespace
 

@@ -19,12 +19,12 @@ for file in "$work"/fake_devices/*.cpp; do
   g++ "${flags[@]}" -c "$file" -o "$file.o"
 done
 libraries=()
-for folder in launcher sysfs topology vfio transport process uapi machine device pci iommu vfs base; do
+for folder in launcher tracer mmio sysfs topology vfio transport process uapi machine device pci iommu vfs base; do
   [ -e "$build/libvfiolab_$folder.a" ] && libraries+=("$build/libvfiolab_$folder.a")
 done
 read -ra system <<<"$(pkg-config --libs fuse3 libseccomp)"
 g++ "${flags[@]}" -DVFIOLAB_VERSION='"guide"' "$work/emulator/cli/main.cpp" "$work"/fake_devices/*.o \
-  -Wl,--start-group "${libraries[@]}" -Wl,--end-group "${system[@]}" -lfmt -pthread -o "$work/vfiolab"
+  -Wl,--start-group "${libraries[@]}" -Wl,--end-group "${system[@]}" -lZydis -lfmt -pthread -o "$work/vfiolab"
 output=$(timeout -k 2 30 "$work/vfiolab" run -t "$work/doubler.json" -- python3 "$work/client.py")
 echo "the guide's client says: $output"
 [ "$output" = 42 ]

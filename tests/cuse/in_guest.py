@@ -32,7 +32,7 @@ mkdir -p /dev/pts /dev/shm
 for place in /dev/shm /tmp /out /run; do mount -t tmpfs tmpfs $place; done
 stty -F /dev/console -onlcr
 ulimit -l unlimited
-sh /work/in_guest.sh
+sh /lab/in_guest.sh
 echo "@@done"
 stty -F /dev/ttyS1 raw -echo
 tar -C /out -cf - . | gzip -1 >/dev/ttyS1
@@ -61,7 +61,7 @@ def pack(modules, build, traces):
         directory(pathlib.PurePath(path).parent)
         archive.file(path.strip("/"), data, mode)
 
-    for name in ("bin", "dev", "mnt", "modules", "out", "proc", "run", "sys", "tmp", "work/traces"):
+    for name in ("bin", "dev", "mnt", "modules", "out", "proc", "run", "sys", "tmp", "lab/traces"):
         directory(pathlib.PurePath(name))
     archive.add("dev/console", 0o020600, device=(5, 1))
     file("bin/busybox", pathlib.Path("/bin/busybox").read_bytes(), 0o755)
@@ -69,7 +69,7 @@ def pack(modules, build, traces):
                                           "examples/edu_driver")]
     shared = set()
     for program in programs:
-        file(f"work/bin/{program.name}", program.read_bytes(), 0o755)
+        file(f"lab/bin/{program.name}", program.read_bytes(), 0o755)
         shared.update(libraries(program))
     for library in sorted(shared):
         file(library, pathlib.Path(library).read_bytes(), 0o755)
@@ -80,14 +80,14 @@ def pack(modules, build, traces):
     for name in order:
         file(f"modules/{name}", (modules / name).read_bytes())
     for topology in (SOURCE / "topologies").glob("*.json"):
-        file(f"work/topologies/{topology.name}", topology.read_bytes())
-    file("work/spec.json", (SOURCE / "tests/spec/topology.json").read_bytes())
+        file(f"lab/topologies/{topology.name}", topology.read_bytes())
+    file("lab/spec.json", (SOURCE / "tests/spec/topology.json").read_bytes())
     for path in sorted((SOURCE / "tests/referee/machines").rglob("*")):
         if path.is_file():
-            file(f"work/machines/{path.relative_to(SOURCE / 'tests/referee/machines')}", path.read_bytes())
+            file(f"lab/machines/{path.relative_to(SOURCE / 'tests/referee/machines')}", path.read_bytes())
     for number, text in enumerate(traces.values()):
-        file(f"work/traces/{number:06}", text.encode())
-    file("work/in_guest.sh", (HERE / "in_guest.sh").read_bytes(), 0o755)
+        file(f"lab/traces/{number:06}", text.encode())
+    file("lab/in_guest.sh", (HERE / "in_guest.sh").read_bytes(), 0o755)
     file("init", INIT.encode(), 0o755)
     return archive.bytes()
 

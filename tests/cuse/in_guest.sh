@@ -1,7 +1,7 @@
 #!/bin/sh
 # What the guest does (see in_guest.py): each step says its name and its status on the console.
-export PATH=/bin:/work/bin HOME=/tmp
-MACHINES=/work/machines
+export PATH=/bin:/lab/bin HOME=/tmp
+MACHINES=/lab/machines
 
 step() {
     local name=$1 status=0
@@ -15,7 +15,7 @@ step() {
         echo "@@passed $now $name$(sed -n 's/^\(All tests passed\|test cases\)/: &/p' /tmp/step)"
     fi
 }
-in_view() { timeout -s KILL 60 vfiolab run --cuse -t /work/spec.json -- "$@"; }
+in_view() { timeout -s KILL 60 vfiolab run --cuse -t /lab/spec.json -- "$@"; }
 same() { [ "$1" = "$2" ] || { echo "'$1' is not '$2'"; return 1; }; }
 until_true() {
     local i=0
@@ -54,7 +54,7 @@ nothing_left() {
 served() {
     local pid
     mkdir -p /tmp/mount
-    vfiolab serve --cuse -t /work/spec.json --mount /tmp/mount --session one >/tmp/serve 2>&1 &
+    vfiolab serve --cuse -t /lab/spec.json --mount /tmp/mount --session one >/tmp/serve 2>&1 &
     pid=$!
     until_true grep -q ^serving /tmp/serve || { cat /tmp/serve; return 1; }
     test -c /tmp/mount/dev/vfio/vfio || return 1
@@ -69,7 +69,7 @@ served() {
 
 killed() {
     local pid
-    vfiolab run --cuse -t /work/spec.json -- sh -c 'exec 9<>/dev/vfio/1; touch /tmp/open; sleep 100' &
+    vfiolab run --cuse -t /lab/spec.json -- sh -c 'exec 9<>/dev/vfio/1; touch /tmp/open; sleep 100' &
     pid=$!
     until_true test -e /tmp/open || return 1
     kill -KILL $pid
@@ -88,12 +88,12 @@ client_killed() {
 
 client_suite() {
     VFIO_TEST_EDU=0000:01:00.0 VFIO_TEST_EDU2=0000:02:00.0 VFIO_TEST_TESTDEV=0000:03:00.0 \
-        timeout -s KILL 300 vfiolab run --cuse -t /work/spec.json -- spec_tests
+        timeout -s KILL 300 vfiolab run --cuse -t /lab/spec.json -- spec_tests
 }
 
 traces() {
     local trace machine failed=0
-    for trace in /work/traces/*; do
+    for trace in /lab/traces/*; do
         machine=$MACHINES/$(sed -n 's/^machine //p' $trace)
         timeout -s KILL 60 vfiolab run --cuse -t $machine/topology.json -- \
             player -m $machine/devices -o /out $trace || { echo "$trace: status $?"; failed=1; }
@@ -106,10 +106,10 @@ case ${1:-} in
 esac
 step "without the module run --cuse says what to do" sh -c '
     [ ! -e /modules/cuse.ko ] ||
-        vfiolab run --cuse -t /work/topologies/edu.json -- true 2>&1 | grep "modprobe cuse"'
+        vfiolab run --cuse -t /lab/topologies/edu.json -- true 2>&1 | grep "modprobe cuse"'
 while read -r module; do insmod "/modules/$module"; done </modules/order
 step "the nodes are character devices with the numbers in /sys, and follow bind and unbind" \
-    in_view sh /work/in_guest.sh nodes 0000:01:00.0 1
+    in_view sh /lab/in_guest.sh nodes 0000:01:00.0 1
 step "an ordinary driver works" in_view edu_driver 0000:01:00.0
 step "a client of many threads works" in_view threads_client 0000:01:00.0 4
 step "a client that is killed leaves nothing open" client_killed

@@ -171,8 +171,13 @@ abort_connection() {
 }
 
 clean_up() {
-  local process directory
+  local process directory running=()
   set +e
+  # The number of one that has ended may be anybody's by now.
+  for process in "${PROCESSES[@]}"; do
+    grep -qs "^PPid:[[:space:]]*$$\$" "/proc/$process/status" && running+=("$process")
+  done
+  PROCESSES=("${running[@]}")
   for process in "${PROCESSES[@]}"; do kill -TERM "$process" 2>/dev/null; done
   for process in "${PROCESSES[@]}"; do wait_for 3 gone "$process" >/dev/null; done
   for directory in "${MOUNTS[@]}"; do

@@ -159,8 +159,11 @@ class Campaign:
 
 
 def commit():
-    said = subprocess.run(["git", "-C", SOURCE, "describe", "--always", "--dirty", "--abbrev=7"], capture_output=True,
-                          text=True, check=False).stdout.strip()
+    try:
+        said = subprocess.run(["git", "-C", SOURCE, "describe", "--always", "--dirty", "--abbrev=7"],
+                              capture_output=True, text=True, check=False).stdout.strip()
+    except OSError:
+        said = ""
     return said or "unknown"
 
 

@@ -41,7 +41,7 @@ void Ask(Thread& thread, int fd) {
       lseek(fd, static_cast<off_t>(dice.Boundary()), static_cast<int>(dice.Below(6)));
       break;
     case 3:
-      ftruncate(fd, static_cast<off_t>(dice.Boundary()));
+      (void)!ftruncate(fd, static_cast<off_t>(dice.Boundary()));
       break;
     case 4:
       fallocate(fd, static_cast<int>(dice.Below(4)), 0, static_cast<off_t>(dice.Boundary()));
@@ -65,7 +65,7 @@ void Ask(Thread& thread, int fd) {
       fchmod(fd, 0600);
       break;
     case 11:
-      read(fd, thread.holdings.memory(), dice.Below(300));
+      (void)!read(fd, thread.holdings.memory(), dice.Below(300));
       break;
     case 12: {
       off_t offset = static_cast<off_t>(7ull << 40);

@@ -18,6 +18,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 SOURCE = HERE.parent.parent
 sys.path.insert(0, str(SOURCE / "tests/referee"))
 # pylint: disable=wrong-import-position
+import golden
 import guest
 import referee
 
@@ -39,6 +40,9 @@ tar -C /out -cf - . | gzip -1 >/dev/ttyS1
 poweroff -f
 """
 
+
+# CUSE has no way to refuse it.
+LSEEK = {"1-container/seek_container.trace", "3-group/group_seek.trace"}
 
 def libraries(program):
     """The shared objects that a program needs, with the loader."""
@@ -109,14 +113,15 @@ def boot(kernel, build, traces):
     return console, {names[int(name)]: text for name, text in files.items() if name.isdigit()}
 
 
-def compare_traces(golden, played):
-    """Whether those differ, and only those, that do so without CUSE."""
-    wrong = referee.named_list(referee.GOLDEN / "wrong").keys() & golden.keys()
-    found = referee.differing(golden, played, "golden", "with CUSE", wrong).keys()
+def compare_traces(traces, played):
+    """Whether those differ, and only those, that do so without CUSE, or because CUSE answers lseek itself."""
+    listed = golden.named_list(golden.GOLDEN / "wrong").keys() | LSEEK
+    wrong = listed & traces.keys()
+    found = set(referee.differing(traces, played, "with CUSE", wrong))
     for name in sorted(wrong - found):
         print(f"{name} is right with CUSE")
-    print(f"checked {len(golden)} traces: {len(found - wrong)} differ, {len(found & wrong)} more as without CUSE")
-    return len(golden) > 0 and found == wrong
+    print(f"checked {len(traces)} traces: {len(found - wrong)} differ, {len(found & wrong)} more are listed")
+    return len(traces) > 0 and found == wrong
 
 
 def main():
@@ -130,9 +135,9 @@ def main():
     if args.kernel is None:
         subprocess.run([SOURCE / "tests/referee/kernel.sh", "debian", args.cache], check=True)
         args.kernel = args.cache / "debian"
-    golden = {name: text for name, text in referee.golden_traces().items() if name.startswith(tuple(args.trace))}
+    traces = {name: text for name, text in golden.traces().items() if name.startswith(tuple(args.trace))}
     console, played = boot(args.kernel.resolve(), args.build.resolve(),
-                           {name: referee.bare(text) for name, text in golden.items()})
+                           {name: golden.bare(text) for name, text in traces.items()})
     if args.console:
         args.console.write_text(console)
     steps = re.findall(r"@@(passed|failed) ([0-9.]+) (.*)", console)
@@ -141,7 +146,7 @@ def main():
     good = "@@done" in console and len(steps) > 0 and all(state == "passed" for state, _, _ in steps)
     if not good:
         print("the console's end:\n" + "\n".join(console.splitlines()[-150:]))
-    good = compare_traces(golden, played) and good
+    good = compare_traces(traces, played) and good
     return 0 if good else 1
 
 

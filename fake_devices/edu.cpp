@@ -110,10 +110,10 @@ class Edu final : public PciDevice {
     {"IRQ_STATUS",  kIrqStatus,  {}},
     {"IRQ_RAISE",   kIrqRaise,   {.on_write = &Edu::OnIrqRaise}},
     {"IRQ_ACK",     kIrqAck,     {.on_write = &Edu::OnIrqAck}},
-    {"DMA_SOURCE",  kDmaSource,  {.width = 8, .writable = kAllBits, .writable_if = &Edu::DmaIdle}},
-    {"DMA_TARGET",  kDmaTarget,  {.width = 8, .writable = kAllBits, .writable_if = &Edu::DmaIdle}},
-    {"DMA_COUNT",   kDmaCount,   {.width = 8, .writable = kAllBits, .writable_if = &Edu::DmaIdle}},
-    {"DMA_COMMAND", kDmaCommand, {.width = 8, .writable_if = &Edu::DmaIdle, .on_write = &Edu::OnDmaCommand}},
+    {"DMA_SOURCE",  kDmaSource,  {.width = 8, .whole = true, .writable = kAllBits, .writable_if = &Edu::DmaIdle}},
+    {"DMA_TARGET",  kDmaTarget,  {.width = 8, .whole = true, .writable = kAllBits, .writable_if = &Edu::DmaIdle}},
+    {"DMA_COUNT",   kDmaCount,   {.width = 8, .whole = true, .writable = kAllBits, .writable_if = &Edu::DmaIdle}},
+    {"DMA_COMMAND", kDmaCommand, {.width = 8, .whole = true, .writable_if = &Edu::DmaIdle, .on_write = &Edu::OnDmaCommand}},
   }));
   // clang-format on
 };

@@ -44,7 +44,7 @@ class AddressSpace {
   // What pinning [start, start+length) for the device would say: EFAULT where nothing is mapped or
   // the mapping forbids it (mm/gup.c check_vma_flags), or it is a BAR that does not answer. Else
   // how many bytes count as locked: those of BARs do not. Costs per mapping of the client, not per
-  // page.
+  // page. Like a copy it may wait for the client, and others use the core meanwhile.
   struct Unpinnable {
     u64 before;  // bytes from `start` on that could be pinned, and count
     Error error;

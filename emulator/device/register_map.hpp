@@ -21,9 +21,11 @@ inline constexpr u64 kAllBits = ~u64{0};
 // A write is dropped when `writable_if` says no; else `writable` bits are stored,
 // `write_one_to_clear` bits cleared, then `on_write` runs with what was written. A row with
 // `writable` 0 and an `on_write` owns its store. `on_read` computes instead of loading.
+// An access that begins inside a `whole` register misses it, and a shorter write clears the rest.
 template <class D>
 struct Behaviour {
   unsigned width = 4;  // bytes: 1, 2, 4 or 8
+  bool whole = false;
   u64 reset = 0;
   u64 writable = 0;
   u64 write_one_to_clear = 0;
@@ -82,10 +84,11 @@ class RegisterBank final : public BarHandler {
 
   void Write(Offset offset, std::span<const std::byte> in) override {
     ForEachRow(offset, in.size(), [&](std::size_t i, const Overlap& part) {
-      u64 value = part.count == map_[i].behaviour.width ? 0 : values_[i];
+      u64 value = map_[i].behaviour.whole ? 0 : values_[i];
       std::memcpy(reinterpret_cast<std::byte*>(&value) + part.in_register,
                   in.data() + part.in_access, part.count);
-      Store(i, value, kAllBits >> (64 - 8 * part.count) << (8 * part.in_register));
+      const std::size_t touched = map_[i].behaviour.whole ? 8 : part.count;
+      Store(i, value, kAllBits >> (64 - 8 * touched) << (8 * part.in_register));
     });
   }
 
@@ -129,7 +132,7 @@ class RegisterBank final : public BarHandler {
     for (; it != map_.end() && it->offset < offset + size; ++it) {
       const Offset begin = std::max(offset, it->offset);
       const Offset end = std::min(offset + size, it->offset + it->behaviour.width);
-      if (begin >= end) continue;
+      if (begin >= end || (it->behaviour.whole && begin != it->offset)) continue;
       visit(static_cast<std::size_t>(it - map_.begin()),
             Overlap{begin - it->offset, begin - offset, end - begin});
     }

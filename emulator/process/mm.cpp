@@ -3,10 +3,12 @@
 #include <elf.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/magic.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <sys/vfs.h>
 
 #include <algorithm>
 #include <array>
@@ -90,12 +92,14 @@ bool Mm::ForEachPart(u64 at, std::size_t count, bool write, Move move) {
   std::size_t done = 0;
   while (done < count) {
     const std::shared_ptr<Window> window = WindowFor(at + done);
+    if (turn_.IsCutOff(process_)) return false;
     std::size_t length = count - done;
     std::byte* here = nullptr;
     if (window != nullptr) {
       length = std::min<std::size_t>(length, window->vma.last - (at + done) + 1);
       if (!write || window->vma.writable) here = window->here + (at + done - window->vma.first);
     }
+    const Turn::ClientAccess access(turn_, process_);
     const ssize_t moved = move(here, done, length);
     if (moved <= 0) return false;
     done += static_cast<std::size_t>(moved);
@@ -104,8 +108,6 @@ bool Mm::ForEachPart(u64 at, std::size_t count, bool write, Move move) {
 }
 
 bool Mm::Read(ClientAddress from, std::span<std::byte> to) {
-  if (turn_.IsCutOff(process_)) return false;
-  const Turn::ClientAccess access(turn_, process_);
   return ForEachPart(
       Raw(from), to.size(), false, [&](std::byte* here, std::size_t done, std::size_t n) {
         if (here != nullptr && SafeCopy(to.data() + done, here, n)) return static_cast<ssize_t>(n);
@@ -114,8 +116,6 @@ bool Mm::Read(ClientAddress from, std::span<std::byte> to) {
 }
 
 bool Mm::Write(ClientAddress to, std::span<const std::byte> from) {
-  if (turn_.IsCutOff(process_)) return false;
-  const Turn::ClientAccess access(turn_, process_);
   return ForEachPart(
       Raw(to), from.size(), true, [&](std::byte* here, std::size_t done, std::size_t n) {
         if (here != nullptr && SafeCopy(here, from.data() + done, n))
@@ -187,14 +187,21 @@ std::shared_ptr<Mm::Window> Mm::WindowFor(u64 at) {
 }
 
 std::shared_ptr<Mm::Window> Mm::OpenWindow(const Vma& vma) const {
-  const std::string path =
-      fmt::format("/proc/{}/map_files/{:x}-{:x}", process_, vma.first, vma.last + 1);
-  const UniqueFd file(::open(path.c_str(), (vma.writable ? O_RDWR : O_RDONLY) | O_CLOEXEC));
+  if (turn_.IsCutOff(process_)) return nullptr;
+  const Turn::ClientAccess access(turn_, process_);  // the file may be of any file system
+  const UniqueFd name(
+      ::open(fmt::format("/proc/{}/map_files/{:x}-{:x}", process_, vma.first, vma.last + 1).c_str(),
+             O_PATH | O_CLOEXEC));
   struct stat found {};
-  // The path speaks of whatever the pid runs now: only the same file will do.
-  if (!file || ::fstat(file.get(), &found) != 0 || found.st_ino != vma.inode ||
-      found.st_dev != vma.device)
+  struct statfs system {};
+  // The path speaks of whatever the pid runs now: only the same file will do. A window of what a
+  // process serves could not be let go without waiting for that process.
+  if (!name || ::fstat(name.get(), &found) != 0 || ::fstatfs(name.get(), &system) != 0 ||
+      found.st_ino != vma.inode || found.st_dev != vma.device ||
+      system.f_type == FUSE_SUPER_MAGIC)
     return nullptr;
+  const UniqueFd file(::open(fmt::format("/proc/self/fd/{}", name.get()).c_str(),
+                             (vma.writable ? O_RDWR : O_RDONLY) | O_CLOEXEC));
   void* here =
       ::mmap(nullptr, vma.last - vma.first + 1, PROT_READ | (vma.writable ? PROT_WRITE : 0),
              MAP_SHARED, file.get(), static_cast<off_t>(vma.offset));

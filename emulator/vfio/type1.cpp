@@ -111,6 +111,11 @@ Reply Type1::MapDma(const IoctlCall& call) {
 }
 
 Reply Type1::MapNew(CallContext& caller, const vfio_iommu_type1_dma_map& map, IovaRange range) {
+  const Permissions permissions{.read = (map.flags & VFIO_DMA_MAP_FLAG_READ) != 0,
+                                .write = (map.flags & VFIO_DMA_MAP_FLAG_WRITE) != 0};
+  auto space = TRY(caller.address_space());
+  // First, though its answer counts last: other calls may come in between.
+  auto pinned = space->CheckPinnable(ClientAddress{map.vaddr}, map.size, permissions);
   if (const auto it = FirstIn(range); it != ioas_->mappings().end())
     return Fail(EEXIST, fmt::format("iova {:#x}-{:#x} is already mapped", it->second.iova.first,
                                     it->second.iova.last));
@@ -119,10 +124,6 @@ Reply Type1::MapNew(CallContext& caller, const vfio_iommu_type1_dma_map& map, Io
   if (std::ranges::none_of(allowed_, fits))
     return Fail(EINVAL, fmt::format("iova {:#x}-{:#x} lies outside what the IOMMU translates",
                                     range.first, range.last));
-  const Permissions permissions{.read = (map.flags & VFIO_DMA_MAP_FLAG_READ) != 0,
-                                .write = (map.flags & VFIO_DMA_MAP_FLAG_WRITE) != 0};
-  auto space = TRY(caller.address_space());
-  auto pinned = space->CheckPinnable(ClientAddress{map.vaddr}, map.size, permissions);
   if (!pinned) {
     // The kernel counts page by page as it pins, so the limit may come first.
     const u64 before = pinned.error().before / kPageSize;

@@ -29,7 +29,8 @@ idle() {
 
 for holder in "" other; do
   by=${holder:+, the userfaultfd held by another process}
-  for call in ioctl device-fd dma; do
+  for call in ioctl device-fd dma file; do
+    [ "$call$holder" != fileother ] || continue
     start_serve two-groups
     run_session "$SESSION" "$EDU_DRIVER" 0000:01:00.0 >/dev/null
     threads=$(threads_of "$SERVE_PID")
@@ -42,7 +43,9 @@ for holder in "" other; do
       PROCESSES+=("$keeper")
       wait_for 5 test -S "$WORK/keeper"
     fi
-    start_client "$SESSION" "$BUILD_DIR/e2e_userfault" $call ${keeper:+"$WORK/keeper"} >"$WORK/slow" 2>&1
+    argument=(${keeper:+"$WORK/keeper"})
+    [ $call != file ] || argument=("$(mktemp -d -p "$WORK")")
+    start_client "$SESSION" "$BUILD_DIR/e2e_userfault" $call "${argument[@]}" >"$WORK/slow" 2>&1
     slow=$CLIENT_PID
     check "$call$by: another client gets thousands of answers meanwhile" \
       run_session "$SESSION" "$BUILD_DIR/e2e_steady" 2 1.5

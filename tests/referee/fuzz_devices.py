@@ -111,12 +111,23 @@ def power(w, process, handle, file):
     w.say(process, f"pread {handle} 7:{at:#x} u16")
 
 
+def wide_register(w, process, handle, at):
+    """A register of eight bytes, whole and in parts. What it had from other traces is overwritten first."""
+    w.say(process, f"pwrite {handle} 0:{at:#x} u64:{w.random.getrandbits(64):#x}")
+    for _ in range(w.random.randrange(3)):
+        bits = w.pick((8, 16, 32, 32, 64))
+        part = w.random.randrange(8 * 8 // bits) * bits // 8
+        w.say(process, f"pwrite {handle} 0:{at + part:#x} u{bits}:{w.random.getrandbits(bits):#x}")
+    w.say(process, f"pread {handle} 0:{at:#x} u64")
+    w.say(process, f"pread {handle} 0:{at + w.pick((0, 2, 4)):#x} {w.pick(('u8', 'u16', 'u32'))}")
+
+
 @given(lambda w: any_device(w, lambda device: device.facts.edu))
 def edu_registers(w, process, handle, file):
     if not file.device.memory_on:
         w.say(process, f"pread {handle} 0:0x0 u32")
         return None
-    which = w.pick(["id", "liveness", "factorial", "status", "end", "beyond", "bad"])
+    which = w.pick(["id", "liveness", "factorial", "status", "dma", "gap", "end", "beyond", "bad"])
     if which == "id":
         w.say(process, f"pread {handle} 0:0x0 u32")
     elif which == "liveness":
@@ -128,6 +139,11 @@ def edu_registers(w, process, handle, file):
         w.say(process, f"pread {handle} 0:0x8 u32")
     elif which == "status":
         w.say(process, f"pread {handle} 0:{w.pick((0x20, 0x24)):#x} u32")
+    elif which == "dma":
+        wide_register(w, process, handle, w.pick((0x80, 0x88, 0x90)))
+    elif which == "gap":
+        at = w.pick((0xc, 0x10, 0x28, 0x60, 0x64, 0x84, 0x8c, 0x94, 0x9c, 0xa0, 0x1000))
+        w.say(process, f"pread {handle} 0:{at:#x} {w.pick(('u8', 'u16', 'u32'))}")
     elif which == "end":
         w.say(process, f"pread {handle} 0:0xffffc 8")
     elif which == "beyond":

@@ -29,6 +29,7 @@ struct Sample {
     {"LOCKED",   0x14, {.writable = kAllBits, .writable_if = &Sample::Unlocked, .on_write = &Sample::OnWrite}},
     {"COMPUTED", 0x18, {.on_read = &Sample::OnRead}},
     {"OWN",      0x1c, {.on_write = &Sample::OnWrite}},
+    {"WHOLE",    0x20, {.width = 8, .whole = true, .writable = kAllBits}},
   })};
   // clang-format on
 
@@ -52,6 +53,23 @@ TEST_CASE("rows of 1, 2, 4 and 8 bytes read as their reset values", "[registers]
   CHECK(device.Read<u16>(0x02) == 0x2233);
   CHECK(device.Read<u32>(0x04) == 0x44556677);
   CHECK(device.Read<u64>(0x08) == 0x1122334455667788);
+}
+
+TEST_CASE("a whole row is reached by its first byte only", "[registers]") {
+  Sample device;
+  device.Write(0x20, u64{0x1122334455667788});
+  device.Write(0x24, u32{0});
+  CHECK(device.Read<u64>(0x20) == 0x1122334455667788);
+  CHECK(device.Read<u32>(0x20) == 0x55667788);
+  CHECK(device.Read<u32>(0x24) == 0xffffffff);
+  CHECK(device.Read<u64>(0x1c) == 0x55667788'00000000);
+}
+
+TEST_CASE("a short write to a whole row clears the rest", "[registers]") {
+  Sample device;
+  device.Write(0x20, u64{0x1122334455667788});
+  device.Write(0x20, u32{0x99aabbcc});
+  CHECK(device.Read<u64>(0x20) == 0x99aabbcc);
 }
 
 TEST_CASE("a part of a row reads as that part", "[registers]") {

@@ -1,8 +1,9 @@
-// A client that holds back its memory: a page that userfaultfd guards and nobody ever fills.
+// A client that holds back its memory: a page that userfaultfd guards and nobody ever fills, or a file.
 //
 //   e2e_userfault ioctl [KEEPER]       an ioctl's argument is on that page
 //   e2e_userfault device-fd [KEEPER]   so is the address that GET_DEVICE_FD reads
 //   e2e_userfault dma [KEEPER]         a device's DMA goes there
+//   e2e_userfault file DIRECTORY       a file is mapped for DMA whose file system has stopped answering
 //   e2e_userfault crowd COUNT          that many processes of the first kind at a time
 //   e2e_userfault keep SOCKET          no client: keeps the userfaultfd of one whose KEEPER it is
 #include <linux/userfaultfd.h>
@@ -12,6 +13,7 @@
 #include <sys/wait.h>
 
 #include "client.hpp"
+#include "held_file.hpp"
 
 static sockaddr_un AddressOf(const char* path) {
   sockaddr_un address{};
@@ -110,6 +112,12 @@ int main(int argc, char** argv) {
     uint8_t* page = GuardedPage(keeper);
     const auto start = Clock::now();
     const int result = ioctl(group, VFIO_GROUP_GET_DEVICE_FD, page);
+    ExpectCutOff(result, SecondsSince(start));
+  } else if (what == "file" && argc > 2) {
+    Edu edu;
+    uint8_t* page = MapMemory(kPage, MAP_SHARED, held_file::OpenIn(argv[2]));
+    const auto start = Clock::now();
+    const int result = edu.TryMap(page, 0x100000, kPage);
     ExpectCutOff(result, SecondsSince(start));
   } else if (what == "crowd" && argc > 2) {
     const int group = OpenNode("1");

@@ -24,11 +24,25 @@ UniqueFd OpenPidfd(pid_t tid) {
   return pidfd;
 }
 
-bool IsEventfd(int fd) {
+std::string DescriptorPath(pid_t tid, int fd) { return fmt::format("/proc/{}/fd/{}", tid, fd); }
+
+// Why a descriptor of a client could not be had, by errno.
+Failure<Error> DescriptorFailure(pid_t tid, int fd) {
+  if (errno == EPERM || errno == EACCES)
+    return Fail(EBADF,
+                "the emulator may not take the client's descriptors: it needs CAP_SYS_PTRACE");
+  if (errno == EMFILE || errno == ENFILE)
+    return Fail(ENOMEM, "the emulator has no descriptor left for a copy of the client's");
+  return Fail(EBADF, fmt::format("descriptor {} of thread {} is not open", fd, tid));
+}
+
+Result<> CheckEventfd(pid_t tid, int fd) {
   char target[64] = {};
-  const std::string path = fmt::format("/proc/self/fd/{}", fd);
-  const ssize_t length = ::readlink(path.c_str(), target, sizeof target - 1);
-  return length > 0 && std::string_view(target) == "anon_inode:[eventfd]";
+  if (::readlink(DescriptorPath(tid, fd).c_str(), target, sizeof target - 1) < 0)
+    return DescriptorFailure(tid, fd);
+  if (std::string_view(target) != "anon_inode:[eventfd]")
+    return Fail(EINVAL, fmt::format("descriptor {} is no eventfd", fd));
+  return {};
 }
 
 }  // namespace
@@ -61,18 +75,20 @@ Result<std::shared_ptr<AddressSpace>> Caller::address_space() {
 }
 
 Result<UniqueFd> DuplicateDescriptor(pid_t tid, int fd) {
-  if (fd < 0) return Fail(EBADF, fmt::format("descriptor {}", fd));
   const UniqueFd pidfd = OpenPidfd(tid);
-  if (!pidfd && (errno == EMFILE || errno == ENFILE))
-    return Fail(ENOMEM, "the emulator has no descriptor left to take the client's with");
+  if (!pidfd) return DescriptorFailure(tid, fd);
   UniqueFd copy(static_cast<int>(::syscall(SYS_pidfd_getfd, pidfd.get(), fd, 0)));
-  if (copy) return copy;
-  if (errno == EPERM)
-    return Fail(EBADF,
-                "the emulator may not take the client's descriptors: it needs CAP_SYS_PTRACE");
-  if (errno == EMFILE || errno == ENFILE)
-    return Fail(ENOMEM, "the emulator has no descriptor left for a copy of the client's");
-  return Fail(EBADF, fmt::format("descriptor {} of thread {} is not open", fd, tid));
+  if (!copy) return DescriptorFailure(tid, fd);
+  return copy;
+}
+
+Result<struct statx> StatDescriptor(pid_t tid, int fd) {
+  struct statx found {};
+  // Without AT_STATX_DONT_SYNC the kernel would ask this very thread.
+  if (::statx(AT_FDCWD, DescriptorPath(tid, fd).c_str(), AT_STATX_DONT_SYNC, STATX_TYPE | STATX_INO,
+              &found) != 0)
+    return DescriptorFailure(tid, fd);
+  return found;
 }
 
 bool Caller::can_trap() const {
@@ -86,14 +102,18 @@ bool Caller::can_trap() const {
 }
 
 Result<Eventfd> Caller::ImportEventfd(int fd) {
+  TRY(CheckEventfd(tid_, fd));
   UniqueFd copy = TRY(DuplicateDescriptor(tid_, fd));
-  if (IsEventfd(copy.get())) return Eventfd(std::move(copy));
-  services_.files.Close(std::move(copy));
-  return Fail(EINVAL, fmt::format("descriptor {} is no eventfd", fd));
+  if (const auto still = CheckEventfd(::getpid(), copy.get()); !still) {
+    const Turn::ClientAccess access(services_.turn, tid_);  // closes what is another's after all
+    copy.Reset();
+    return Failure{still.error()};
+  }
+  return Eventfd(std::move(copy));
 }
 
 Result<std::shared_ptr<OpenFile>> Caller::ImportOpenFile(int fd) {
-  return services_.files.FindOpenFile(TRY(DuplicateDescriptor(tid_, fd)));
+  return services_.files.FindOpenFile(tid_, fd);
 }
 
 }  // namespace vfiolab

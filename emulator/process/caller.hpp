@@ -1,5 +1,7 @@
 // A client thread in the middle of a call, as a CallContext.
 #pragma once
+#include <sys/stat.h>
+
 #include <memory>
 #include <set>
 
@@ -8,15 +10,12 @@
 
 namespace vfiolab {
 
-// Tells which of our open files a descriptor (of this process) refers to.
+// Tells which of our open files a client's descriptor refers to.
 class OpenFileFinder {
  public:
   virtual ~OpenFileFinder() = default;
-  // Null when it is not ours. Takes the descriptor: to close the last one of a file of ours may
-  // mean to wait for the thread that asks here.
-  virtual std::shared_ptr<OpenFile> FindOpenFile(UniqueFd fd) = 0;
-  // Closes a descriptor of which nobody knows what it is.
-  virtual void Close(UniqueFd fd) = 0;
+  // Null when it is not ours. EBADF: not open.
+  virtual Result<std::shared_ptr<OpenFile>> FindOpenFile(pid_t tid, int fd) = 0;
 };
 
 // What all callers of a transport have in common.
@@ -47,7 +46,11 @@ class Caller final : public CallContext, private ClientMemory {
   pid_t tid_;
 };
 
-// A duplicate of the descriptor `fd` of a thread. EBADF: not open.
+// A duplicate of the descriptor `fd` of a thread. EBADF: not open. Of a file that is not known to be
+// ours or an eventfd: to close it may mean to wait for whoever serves it.
 Result<UniqueFd> DuplicateDescriptor(pid_t tid, int fd);
+
+// Type, device and inode of what that descriptor refers to; asks nobody who serves it. EBADF.
+Result<struct statx> StatDescriptor(pid_t tid, int fd);
 
 }  // namespace vfiolab

@@ -28,9 +28,11 @@ std::string ProcPath(pid_t id, std::string_view what) {
   return fmt::format("/proc/{}/{}", id, what);
 }
 
-bool ReadRemote(pid_t tid, u64 from, void* to, std::size_t count) {
+bool ReadRemote(Turn& turn, pid_t tid, u64 from, void* to, std::size_t count) {
+  if (turn.IsCutOff(tid)) return false;
   const iovec local{to, count};
   const iovec remote{reinterpret_cast<void*>(from), count};
+  const Turn::ClientAccess access(turn, tid);
   return ::process_vm_readv(tid, &local, 1, &remote, 1, 0) == static_cast<ssize_t>(count);
 }
 
@@ -74,7 +76,7 @@ Result<std::shared_ptr<Mm>> Mm::Open(Turn& turn, MappedFiles& files, pid_t tid, 
   mm->maps_.Reset(::open(ProcPath(tid, "maps").c_str(), O_RDONLY | O_CLOEXEC));
   mm->mark_.address = FindMarkAddress(tid);
   if (!mm->maps_ || mm->mark_.address == 0 ||
-      !ReadRemote(tid, mm->mark_.address, mm->mark_.bytes, sizeof mm->mark_.bytes))
+      !ReadRemote(turn, tid, mm->mark_.address, mm->mark_.bytes, sizeof mm->mark_.bytes))
     return Fail(ESRCH, fmt::format("the image of thread {} is gone", tid));
   return mm;
 }
@@ -83,7 +85,7 @@ Mm::Window::~Window() { ::munmap(here, vma.last - vma.first + 1); }
 
 bool Mm::StillBelongsTo(pid_t tid) const {
   ImageMark now{mark_.address, {}};
-  return ReadRemote(tid, now.address, now.bytes, sizeof now.bytes) && now == mark_ &&
+  return ReadRemote(turn_, tid, now.address, now.bytes, sizeof now.bytes) && now == mark_ &&
          FindVma(maps_.get(), 0);
 }
 

@@ -121,7 +121,17 @@ bool CuseServer::Owns(const struct statx& found) const {
   return numbers_.contains(*number);
 }
 
-u64 CuseServer::Ask(int fd) {
+u64 CuseServer::Ask(pid_t tid, int fd) {
+  auto copy = DuplicateDescriptor(tid, fd);
+  if (!copy) return 0;
+  const u64 handle = AskCopy(copy->get());
+  closer_.Post([copy = std::move(*copy)]() mutable { copy.Reset(); });
+  return handle;
+}
+
+u64 CuseServer::AskCopy(int fd) {
+  const auto found = StatDescriptor(::getpid(), fd);
+  if (!found || !Owns(*found)) return 0;  // the client has put another file in its place
   std::unique_lock lock(mutex_);
   const u64 question = ++questions_;
   answers_[question] = 0;
@@ -131,11 +141,11 @@ u64 CuseServer::Ask(int fd) {
   return answers_.extract(question).mapped();
 }
 
-std::shared_ptr<OpenFile> CuseServer::Find(UniqueFd fd, const struct statx& found) {
+Result<std::shared_ptr<OpenFile>> CuseServer::Find(pid_t tid, int fd, const struct statx& found) {
   const auto channel = channels_.at(NumberOf(found).value());
   u64 handle = 0;
-  asker_.Post([&, raw = fd.get()] {
-    handle = Ask(raw);
+  asker_.Post([&] {
+    handle = Ask(tid, fd);
     ::eventfd_write(answered_.get(), 1);
   });
   std::array<pollfd, 2> ready{{{answered_.get(), POLLIN, 0}, {channel->fd(), POLLIN, 0}}};
@@ -146,12 +156,7 @@ std::shared_ptr<OpenFile> CuseServer::Find(UniqueFd fd, const struct statx& foun
     // Of a dead connection the kernel answers by itself.
     if (ready[1].revents != 0 && !channel->TakeInquiry()) ready[1].fd = -1;
   }
-  Close(std::move(fd));
   return calls_.Find(handle);
-}
-
-void CuseServer::Close(UniqueFd fd) {
-  closer_.Post([fd = std::make_shared<UniqueFd>(std::move(fd))]() mutable { fd.reset(); });
 }
 
 }  // namespace vfiolab

@@ -36,17 +36,16 @@ class CuseServer final : public OpenFileSource {
   bool TakeRequest();
 
   bool Owns(const struct statx& found) const override;  // from any thread
-  std::shared_ptr<OpenFile> Find(UniqueFd fd, const struct statx& found) override;
-  void Close(UniqueFd fd) override;
-  // The handle behind a descriptor that it owns; 0 when there is none. From any thread but the
-  // core's.
-  u64 Ask(int fd);
+  Result<std::shared_ptr<OpenFile>> Find(pid_t tid, int fd, const struct statx& found) override;
+  // The handle behind a client's descriptor; 0 when there is none. From any thread but the core's.
+  u64 Ask(pid_t tid, int fd);
 
  private:
   void OnChange(const std::string& name);
   Result<> Add(const std::string& name, std::shared_ptr<DeviceNode> node);
   void Remove(const std::string& name);
   dev_t FreeNumber() const;
+  u64 AskCopy(int fd);
   void Forget(CuseChannel& channel);
 
   EventLoop& loop_;

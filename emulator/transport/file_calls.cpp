@@ -179,20 +179,11 @@ void FileCalls::Ioctl(const std::shared_ptr<Request>& request, u32 command, u64 
   Finish(answer, std::move(reply));
 }
 
-OpenFileSource* FileCalls::SourceOf(const UniqueFd& fd, struct statx& found) const {
-  // Without AT_STATX_DONT_SYNC the kernel would ask this very thread.
-  constexpr unsigned kWanted = STATX_TYPE | STATX_INO;
-  if (::statx(fd.get(), "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, kWanted, &found) != 0)
-    return nullptr;
+Result<std::shared_ptr<OpenFile>> FileCalls::FindOpenFile(pid_t tid, int fd) {
+  const struct statx found = TRY(StatDescriptor(tid, fd));
   for (OpenFileSource* source : sources_)
-    if (source->Owns(found)) return source;
-  return nullptr;
-}
-
-std::shared_ptr<OpenFile> FileCalls::FindOpenFile(UniqueFd fd) {
-  struct statx found {};
-  OpenFileSource* source = SourceOf(fd, found);
-  return source == nullptr ? nullptr : source->Find(std::move(fd), found);
+    if (source->Owns(found)) return source->Find(tid, fd, found);
+  return std::shared_ptr<OpenFile>();
 }
 
 MappedKind FileCalls::KindOf(dev_t device, ino_t inode) {
@@ -202,11 +193,6 @@ MappedKind FileCalls::KindOf(dev_t device, ino_t inode) {
     return file->shared_memory().answers ? MappedKind::kBar : MappedKind::kSilentBar;
   }
   return MappedKind::kOrdinary;
-}
-
-void FileCalls::Close(UniqueFd fd) {
-  struct statx found {};
-  if (OpenFileSource* source = SourceOf(fd, found)) source->Close(std::move(fd));
 }
 
 }  // namespace vfiolab

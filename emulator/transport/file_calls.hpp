@@ -53,10 +53,8 @@ class OpenFileSource {
   virtual ~OpenFileSource() = default;
   // By type, device and inode of a descriptor, as statx has them.
   virtual bool Owns(const struct statx& found) const = 0;
-  // Of a descriptor that it owns; null when the file is not open any more.
-  virtual std::shared_ptr<OpenFile> Find(UniqueFd fd, const struct statx& found) = 0;
-  // Closes one that it owns, without waiting for the core.
-  virtual void Close(UniqueFd fd) = 0;
+  // Of a client's descriptor that it owns; null when the file is not open any more. EBADF.
+  virtual Result<std::shared_ptr<OpenFile>> Find(pid_t tid, int fd, const struct statx& found) = 0;
   // The file that a client has mapped; null when it is not one of these.
   virtual std::shared_ptr<OpenFile> FindMapped(dev_t, ino_t) { return nullptr; }
 };
@@ -91,8 +89,7 @@ class FileCalls final : public OpenFileFinder, private MappedFiles {
   // that does not end the call still does when it kills.
   void Interrupt(const Request::Key& key);
 
-  std::shared_ptr<OpenFile> FindOpenFile(UniqueFd fd) override;
-  void Close(UniqueFd fd) override;
+  Result<std::shared_ptr<OpenFile>> FindOpenFile(pid_t tid, int fd) override;
 
  private:
   MappedKind KindOf(dev_t device, ino_t inode) override;
@@ -104,7 +101,6 @@ class FileCalls final : public OpenFileFinder, private MappedFiles {
   // Sends what a call came to; waits where it is deferred.
   void Finish(const std::shared_ptr<Answer>& answer, Reply reply);
   void Send(Answer& answer, Completion& completion);
-  OpenFileSource* SourceOf(const UniqueFd& fd, struct statx& found) const;
   void WaitForDeaths();
 
   EventLoop& loop_;

@@ -211,7 +211,7 @@ bool FuseServer::Owns(const struct statx& found) const {
   return makedev(found.stx_dev_major, found.stx_dev_minor) == device_;
 }
 
-std::shared_ptr<OpenFile> FuseServer::Find(UniqueFd, const struct statx& found) {
+Result<std::shared_ptr<OpenFile>> FuseServer::Find(pid_t, int, const struct statx& found) {
   return FindOpenFile(found.stx_ino);
 }
 

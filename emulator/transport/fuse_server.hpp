@@ -46,8 +46,7 @@ class FuseServer final : public OpenFileSource {
   void Drain();
   std::shared_ptr<OpenFile> FindOpenFile(ino_t inode);
   bool Owns(const struct statx& found) const override;
-  std::shared_ptr<OpenFile> Find(UniqueFd fd, const struct statx& found) override;
-  void Close(UniqueFd) override {}  // a release is not waited for
+  Result<std::shared_ptr<OpenFile>> Find(pid_t tid, int fd, const struct statx& found) override;
   std::shared_ptr<OpenFile> FindMapped(dev_t device, ino_t inode) override;
   // A name below kHandover under which `file` can be opened once.
   std::string Offer(std::shared_ptr<OpenFile> file);

@@ -136,15 +136,12 @@ void Notifier::OnReadable(const std::shared_ptr<Listener>& listener) {
 }
 
 Notifier::Target Notifier::TargetOf(const Ticket& ticket) const {
-  const std::string path = ticket.DescriptorPath();
-  struct statx found {};
-  constexpr unsigned kWanted = STATX_TYPE | STATX_INO;
-  if (::statx(AT_FDCWD, path.c_str(), AT_STATX_DONT_SYNC, kWanted, &found) != 0) return {};
-  if (fuse_.Owns(found)) return [this, found] { return fuse_.FindOpenFile(found.stx_ino); };
-  if (cuse_ == nullptr || !cuse_->Owns(found)) return {};
-  const auto copy = DuplicateDescriptor(ticket.tid(), ticket.descriptor());
-  if (!copy) return {};
-  return [this, handle = cuse_->Ask(copy->get())] { return calls_.Find(handle); };
+  const auto found = StatDescriptor(ticket.tid(), ticket.descriptor());
+  if (!found) return {};
+  if (fuse_.Owns(*found)) return [this, found] { return fuse_.FindOpenFile(found->stx_ino); };
+  if (cuse_ == nullptr || !cuse_->Owns(*found)) return {};
+  const u64 handle = cuse_->Ask(ticket.tid(), ticket.descriptor());
+  return [this, handle] { return calls_.Find(handle); };
 }
 
 void Notifier::HandleIoctl(const std::shared_ptr<Ticket>& ticket) {

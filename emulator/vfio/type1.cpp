@@ -113,8 +113,8 @@ Reply Type1::MapDma(const IoctlCall& call) {
 Reply Type1::MapNew(CallContext& caller, const vfio_iommu_type1_dma_map& map, IovaRange range) {
   const Permissions permissions{.read = (map.flags & VFIO_DMA_MAP_FLAG_READ) != 0,
                                 .write = (map.flags & VFIO_DMA_MAP_FLAG_WRITE) != 0};
+  // These may wait for the client, and other calls come in between: nothing is looked up before.
   auto space = TRY(caller.address_space());
-  // First, though its answer counts last: other calls may come in between.
   auto pinned = space->CheckPinnable(ClientAddress{map.vaddr}, map.size, permissions);
   if (const auto it = FirstIn(range); it != ioas_->mappings().end())
     return Fail(EEXIST, fmt::format("iova {:#x}-{:#x} is already mapped", it->second.iova.first,
@@ -142,12 +142,12 @@ Reply Type1::MapNew(CallContext& caller, const vfio_iommu_type1_dma_map& map, Io
 
 Reply Type1::UpdateAddress(CallContext& caller, const vfio_iommu_type1_dma_map& map,
                            IovaRange range) {
+  auto space = TRY(caller.address_space());
   const auto it = FirstIn(range);
   if (it == ioas_->mappings().end()) return Fail(ENOENT, "nothing is mapped there");
   Mapping& mapping = it->second;
   if (mapping.address_valid || mapping.iova != range)
     return Fail(EINVAL, "the range is not exactly one mapping with an invalidated vaddr");
-  auto space = TRY(caller.address_space());
   if (space != mapping.space) {
     TRY(space->ChargeLocked(mapping.locked_pages));
     mapping.space->UnchargeLocked(mapping.locked_pages);

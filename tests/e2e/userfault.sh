@@ -29,8 +29,8 @@ idle() {
 
 for holder in "" other; do
   by=${holder:+, the userfaultfd held by another process}
-  for call in ioctl device-fd dma file; do
-    [ "$call$holder" != fileother ] || continue
+  for call in ioctl device-fd dma stack file descriptor; do
+    case $call$holder in fileother | descriptorother) continue ;; esac
     start_serve two-groups
     run_session "$SESSION" "$EDU_DRIVER" 0000:01:00.0 >/dev/null
     threads=$(threads_of "$SERVE_PID")
@@ -44,7 +44,7 @@ for holder in "" other; do
       wait_for 5 test -S "$WORK/keeper"
     fi
     argument=(${keeper:+"$WORK/keeper"})
-    [ $call != file ] || argument=("$(mktemp -d -p "$WORK")")
+    case $call in file | descriptor) argument=("$(mktemp -d -p "$WORK")") ;; esac
     start_client "$SESSION" "$BUILD_DIR/e2e_userfault" $call "${argument[@]}" >"$WORK/slow" 2>&1
     slow=$CLIENT_PID
     check "$call$by: another client gets thousands of answers meanwhile" \
@@ -54,6 +54,8 @@ for holder in "" other; do
     if [ $call = dma ]; then
       check "$call$by: the client reads registers all the while" same 0 "$status"
       check "$call$by: the transfer is a fault on record" grep -q . <(limited 10 cat "$MOUNT/faults")
+    elif [ $call = descriptor ]; then
+      check "$call: the calls are refused at once" same 0 "$status"
     else
       check "$call$by: the call is EFAULT after about 2 s" same 0 "$status"
     fi

@@ -91,6 +91,14 @@ struct Device {
   void Map(const void* memory, uint64_t iova, uint64_t size) const {
     Require(TryMap(memory, iova, size) == 0, "MAP_DMA");
   }
+  int TrySetTrigger(int eventfd) const {
+    alignas(vfio_irq_set) char bytes[sizeof(vfio_irq_set) + sizeof eventfd];
+    const vfio_irq_set set{sizeof bytes, VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER,
+                           VFIO_PCI_MSI_IRQ_INDEX, 0, 1};
+    memcpy(bytes, &set, sizeof set);
+    memcpy(bytes + sizeof set, &eventfd, sizeof eventfd);
+    return ioctl(fd, VFIO_DEVICE_SET_IRQS, bytes);
+  }
   void Unmap(uint64_t iova, uint64_t size) const {
     vfio_iommu_type1_dma_unmap unmap{};
     unmap.argsz = sizeof unmap;

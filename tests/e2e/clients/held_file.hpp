@@ -1,4 +1,4 @@
-// A file of a file system that a child of ours serves and, once the file was opened, never again.
+// A file of a file system that a child of ours serves for us, and for nobody else.
 #pragma once
 #define FUSE_USE_VERSION 314
 #include <fuse3/fuse_lowlevel.h>
@@ -11,7 +11,9 @@
 namespace held_file {
 
 constexpr fuse_ino_t kFile = 2;
-inline bool silent = false;
+inline pid_t client = 0;
+
+inline bool FromClient(fuse_req_t req) { return fuse_req_ctx(req)->pid == client; }
 
 inline struct stat AttributesOf(fuse_ino_t number) {
   struct stat attributes {};
@@ -31,16 +33,19 @@ inline void Lookup(fuse_req_t req, fuse_ino_t, const char*) {
 
 inline void Getattr(fuse_req_t req, fuse_ino_t number, fuse_file_info*) {
   const struct stat attributes = AttributesOf(number);
-  if (!silent) fuse_reply_attr(req, &attributes, 0);
+  if (FromClient(req)) fuse_reply_attr(req, &attributes, 0);
 }
 
 inline void Statfs(fuse_req_t req, fuse_ino_t) {
-  if (!silent) fuse_reply_err(req, ENOSYS);
+  if (FromClient(req)) fuse_reply_err(req, ENOSYS);
 }
 
 inline void Open(fuse_req_t req, fuse_ino_t, fuse_file_info* info) {
-  if (!silent) fuse_reply_open(req, info);
-  silent = true;
+  if (FromClient(req)) fuse_reply_open(req, info);
+}
+
+inline void Flush(fuse_req_t req, fuse_ino_t, fuse_file_info*) {
+  if (FromClient(req)) fuse_reply_err(req, 0);
 }
 
 // Ends when the file system is no longer mounted, or with its parent.
@@ -60,6 +65,8 @@ inline int OpenIn(const char* directory) {
   operations.getattr = Getattr;
   operations.statfs = Statfs;
   operations.open = Open;
+  operations.flush = Flush;
+  client = gettid();
   fuse_session* session = fuse_session_new(&args, &operations, sizeof operations, nullptr);
   Require(session != nullptr && fuse_session_mount(session, directory) == 0, "mount");
   if (fork() == 0) Serve(session);

@@ -3,14 +3,19 @@
 //   e2e_userfault ioctl [KEEPER]       an ioctl's argument is on that page
 //   e2e_userfault device-fd [KEEPER]   so is the address that GET_DEVICE_FD reads
 //   e2e_userfault dma [KEEPER]         a device's DMA goes there
-//   e2e_userfault file DIRECTORY       a file is mapped for DMA whose file system has stopped answering
+//   e2e_userfault file DIRECTORY       a file is mapped for DMA whose file system answers its client only
+//   e2e_userfault descriptor DIRECTORY such a file is named where a container or an eventfd should be
+//   e2e_userfault stack [KEEPER]       memory is mapped for DMA while the page where the stack begins is guarded
 //   e2e_userfault crowd COUNT          that many processes of the first kind at a time
 //   e2e_userfault keep SOCKET          no client: keeps the userfaultfd of one whose KEEPER it is
 #include <linux/userfaultfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
+#include <sys/auxv.h>
 #include <sys/wait.h>
+
+#include <thread>
 
 #include "client.hpp"
 #include "held_file.hpp"
@@ -59,8 +64,8 @@ static void HandOver(int fd, const char* path) {
   close(fd);
 }
 
-// A page that is never there; with `keeper` another process holds the userfaultfd.
-static uint8_t* GuardedPage(const char* keeper) {
+// Takes a page away for ever; with `keeper` another process holds the userfaultfd.
+static void Guard(uint8_t* page, const char* keeper) {
   int fd = static_cast<int>(syscall(SYS_userfaultfd, O_CLOEXEC));
   if (fd < 0) {
     const int device = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC);
@@ -72,11 +77,16 @@ static uint8_t* GuardedPage(const char* keeper) {
   }
   uffdio_api api{UFFD_API, 0, 0};
   Require(ioctl(fd, UFFDIO_API, &api) == 0, "UFFDIO_API");
-  uint8_t* page = MapMemory(kPage);
   uffdio_register range{
       {reinterpret_cast<uintptr_t>(page), kPage}, UFFDIO_REGISTER_MODE_MISSING, 0};
   Require(ioctl(fd, UFFDIO_REGISTER, &range) == 0, "UFFDIO_REGISTER");
+  Require(madvise(page, kPage, MADV_DONTNEED) == 0, "madvise");
   if (keeper != nullptr) HandOver(fd, keeper);
+}
+
+static uint8_t* GuardedPage(const char* keeper) {
+  uint8_t* page = MapMemory(kPage);
+  Guard(page, keeper);
   return page;
 }
 
@@ -119,6 +129,28 @@ int main(int argc, char** argv) {
     const auto start = Clock::now();
     const int result = edu.TryMap(page, 0x100000, kPage);
     ExpectCutOff(result, SecondsSince(start));
+  } else if (what == "descriptor" && argc > 2) {
+    Edu edu;
+    const int file = held_file::OpenIn(argv[2]);
+    const int group = OpenNode("2");
+    Require(group >= 0, "open of the other group");
+    const auto start = Clock::now();
+    Expect(ioctl(group, VFIO_GROUP_SET_CONTAINER, &file) == -1 && errno == EBADFD,
+           "a file that is no container is EBADFD");
+    Expect(edu.TrySetTrigger(file) == -1 && errno == EINVAL, "a file that is no eventfd is EINVAL");
+    Expect(SecondsSince(start) < 1, "neither takes long");
+  } else if (what == "stack") {
+    // The arguments are on that page, so another thread goes on.
+    std::thread([keeper = std::string(keeper ? keeper : "")] {
+      Edu edu;
+      uint8_t* memory = MapMemory(kPage);
+      Guard(reinterpret_cast<uint8_t*>(getauxval(AT_RANDOM) & ~(kPage - 1)),
+            keeper.empty() ? nullptr : keeper.c_str());
+      const auto start = Clock::now();
+      const int result = edu.TryMap(memory, 0x100000, kPage);
+      ExpectCutOff(result, SecondsSince(start));
+      _exit(0);
+    }).join();
   } else if (what == "crowd" && argc > 2) {
     const int group = OpenNode("1");
     Require(group >= 0, "open of the group");

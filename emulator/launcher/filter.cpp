@@ -1,6 +1,7 @@
 #include "launcher/filter.hpp"
 
 #include <linux/filter.h>
+#include <linux/fs.h>
 #include <linux/seccomp.h>
 #include <linux/vfio.h>
 #include <seccomp.h>
@@ -37,6 +38,13 @@ void TrapSizedCommands(scmp_filter_ctx context) {
                    SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffff, 0xffffffff));
 }
 
+// FUSE moves the position of any file, and has nothing to ask about a transfer of no bytes.
+void TrapWhatFuseAnswers(scmp_filter_ctx context) {
+  seccomp_rule_add(context, SCMP_ACT_NOTIFY, SCMP_SYS(lseek), 1, SCMP_A2(SCMP_CMP_LE, SEEK_MAX));
+  for (const int call : {SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(pread64), SCMP_SYS(pwrite64)})
+    seccomp_rule_add(context, SCMP_ACT_NOTIFY, call, 1, SCMP_A2(SCMP_CMP_EQ, 0));
+}
+
 Result<std::vector<sock_filter>> BuildProgram() {
   const std::unique_ptr<void, decltype(&seccomp_release)> context(seccomp_init(SCMP_ACT_ALLOW),
                                                                   &seccomp_release);
@@ -47,6 +55,7 @@ Result<std::vector<sock_filter>> BuildProgram() {
     seccomp_rule_add(context.get(), SCMP_ACT_NOTIFY, SCMP_SYS(ioctl), 1,
                      SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffff, command));
   TrapSizedCommands(context.get());
+  TrapWhatFuseAnswers(context.get());
   seccomp_rule_add(context.get(), SCMP_ACT_NOTIFY, SCMP_SYS(mmap), 1,
                    SCMP_A3(SCMP_CMP_MASKED_EQ, MAP_ANONYMOUS, 0));
   const UniqueFd file(::memfd_create("filter", MFD_CLOEXEC));

@@ -84,6 +84,13 @@ Reply Door::Ioctl(Time now, CallContext& caller, OpenFile& file, u32 command, u6
   return Leave(file.Ioctl(traced, command, argument));
 }
 
+Reply Door::Seek(Time now, CallContext& caller, OpenFile& file, off_t offset, int whence) {
+  Enter(now, [&] {
+    return fmt::format("tid={} seek {} {} {}", caller.tid(), file.Name(), offset, whence);
+  });
+  return Leave(file.Seek(offset, whence));
+}
+
 Reply Door::Read(Time now, CallContext& caller, OpenFile& file, std::span<std::byte> to,
                  u64 offset) {
   Enter(now, [&] {

@@ -16,6 +16,7 @@ class Door {
   // Calls of a client, each at the instant `now`.
   Reply Open(Time now, CallContext& caller, FileNode& node, std::string_view path, int flags);
   Reply Ioctl(Time now, CallContext& caller, OpenFile& file, u32 command, u64 argument);
+  Reply Seek(Time now, CallContext& caller, OpenFile& file, off_t offset, int whence);
   Reply Read(Time now, CallContext& caller, OpenFile& file, std::span<std::byte> to, u64 offset);
   Reply Write(Time now, CallContext& caller, OpenFile& file, std::span<const std::byte> from,
               u64 offset);

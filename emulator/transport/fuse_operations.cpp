@@ -128,14 +128,13 @@ void FuseServer::ReplyOpen(fuse_req_t req, u64 number, std::shared_ptr<OpenFile>
   // What the client waited for may have taken the inode away.
   if (FuseInodes::Inode* inode = inodes_.Find(number)) inode->opened = file;
   const auto backing = BackingId(file->shared_memory().fd);
-  // The kernel then refuses pread, too; a device file has a use for that.
-  const bool unseekable = file->unseekable();
+  const bool takes_offsets = file->takes_offsets();
   const u64 handle = calls_.Add(std::move(file));
-  // No flush: this thread closes duplicates of clients' descriptors, and would have to answer it.
+  // No flush: the end of one descriptor among several means nothing to our files.
   const fuse::OpenOut out{.handle = handle,
                           .flags = fuse::kOpenDirectIo | fuse::kOpenNoFlush |
                                    (backing ? fuse::kOpenPassthrough : 0u) |
-                                   (unseekable ? fuse::kOpenNonseekable : 0u),
+                                   (takes_offsets ? 0u : fuse::kOpenNonseekable),
                           .backing_id = backing.value_or(0)};
   if (fuse_reply_buf(req, reinterpret_cast<const char*>(&out), sizeof out) == 0) return;
   // The opener died meanwhile: the kernel will not release what it never had.

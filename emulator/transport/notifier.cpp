@@ -66,13 +66,12 @@ class Notifier::Ticket {
     const u64 type = argument(3) & MAP_TYPE;
     return type == MAP_SHARED || type == MAP_SHARED_VALIDATE;
   }
-  // Whether the descriptor was opened for what the mapping wants: the kernel asks that before it
-  // asks the file. The link's own mode says how it was opened.
-  bool OpenedForMapping() const {
+  // Whether the descriptor was opened for what the call does: the kernel asks that before it asks
+  // the file. The link's own mode says how it was opened.
+  bool OpenedFor(bool reads, bool writes) const {
     struct stat link {};
     if (::lstat(DescriptorPath().c_str(), &link) != 0) return false;
-    const bool writes = SharedMapping() && (argument(2) & PROT_WRITE) != 0;
-    return (link.st_mode & S_IRUSR) != 0 && (!writes || (link.st_mode & S_IWUSR) != 0);
+    return (!reads || (link.st_mode & S_IRUSR) != 0) && (!writes || (link.st_mode & S_IWUSR) != 0);
   }
 
  private:
@@ -132,7 +131,7 @@ void Notifier::OnReadable(const std::shared_ptr<Listener>& listener) {
   else if (call.data.nr == SYS_mmap)
     HandleMmap(ticket);
   else
-    ticket->Continue();
+    HandleMove(ticket);
 }
 
 Notifier::Target Notifier::TargetOf(const Ticket& ticket) const {
@@ -176,7 +175,8 @@ void Notifier::Install(const std::shared_ptr<Ticket>& ticket, const std::string&
 }
 
 void Notifier::HandleMmap(const std::shared_ptr<Ticket>& ticket) {
-  if (!ticket->OpenedForMapping()) return ticket->Continue();
+  const bool writes = ticket->SharedMapping() && (ticket->argument(2) & PROT_WRITE) != 0;
+  if (!ticket->OpenedFor(true, writes)) return ticket->Continue();
   Target target = TargetOf(*ticket);
   if (!target) return ticket->Continue();
   boost::asio::post(loop_.context(), [this, ticket, target] {
@@ -192,6 +192,31 @@ void Notifier::HandleMmap(const std::shared_ptr<Ticket>& ticket) {
       ticket->Continue();
     else
       ticket->FailWith(allowed.error().code);
+  });
+}
+
+void Notifier::HandleMove(const std::shared_ptr<Ticket>& ticket) {
+  const int number = ticket->call().data.nr;
+  const bool reads = number == SYS_read || number == SYS_pread64;
+  const bool writes = number == SYS_write || number == SYS_pwrite64;
+  Target target = TargetOf(*ticket);
+  if (!target || !ticket->OpenedFor(reads, writes)) return ticket->Continue();
+  boost::asio::post(loop_.context(), [=, this] {
+    fuse_.Drain();
+    const auto file = target();
+    if (!file || file->is_regular()) return ticket->Continue();
+    const bool positioned = number == SYS_pread64 || number == SYS_pwrite64;
+    if (positioned && (!file->takes_offsets() || static_cast<off_t>(ticket->argument(3)) < 0))
+      return ticket->Continue();  // the kernel refuses it
+    Caller caller(calls_.services(), ticket->tid());
+    Door& door = loop_.door();
+    Reply reply = reads    ? door.Read(loop_.Now(), caller, *file, {}, 0)
+                  : writes ? door.Write(loop_.Now(), caller, *file, {}, 0)
+                           : door.Seek(loop_.Now(), caller, *file,
+                                       static_cast<off_t>(ticket->argument(1)),
+                                       static_cast<int>(ticket->argument(2)));
+    const Result<long>& value = reply.completion().value;
+    value ? ticket->Return(*value) : ticket->FailWith(value.error().code);
   });
 }
 

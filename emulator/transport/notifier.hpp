@@ -32,6 +32,8 @@ class Notifier {
   void OnReadable(const std::shared_ptr<Listener>& listener);
   void HandleIoctl(const std::shared_ptr<Ticket>& ticket);
   void HandleMmap(const std::shared_ptr<Ticket>& ticket);
+  // A transfer of no bytes, or lseek.
+  void HandleMove(const std::shared_ptr<Ticket>& ticket);
   void Install(const std::shared_ptr<Ticket>& ticket, const std::string& offer, int flags);
   // Empty when the file is not ours.
   Target TargetOf(const Ticket& ticket) const;

@@ -43,7 +43,6 @@ class ContainerFile final : public OpenFile {
 
   const std::shared_ptr<Container>& container() const { return container_; }
   std::string Name() const override { return "/dev/vfio/vfio"; }
-  bool unseekable() const override { return true; }
   Reply Ioctl(CallContext& caller, u32 command, u64 argument) override;
 
   // The rows of this file's table, for documentation checks.

@@ -19,6 +19,13 @@ class DmaBuf final : public OpenFile {
   explicit DmaBuf(u64 size) : size_(size) {}
   std::string Name() const override { return "[dmabuf]"; }
   u64 size() const override { return size_; }
+  bool takes_offsets() const override { return false; }
+  // dma_buf_llseek(): tells the size, and moves to the beginning.
+  Reply Seek(off_t offset, int whence) override {
+    if ((whence != SEEK_SET && whence != SEEK_END) || offset != 0)
+      return Fail(EINVAL, fmt::format("offset {}, whence {}", offset, whence));
+    return whence == SEEK_END ? static_cast<long>(size_) : 0L;
+  }
   Result<> Mmap(CallContext&, const MmapRequest&) override {
     return Fail(EINVAL, "the exporter has no mmap");
   }

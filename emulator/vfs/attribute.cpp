@@ -14,6 +14,7 @@ class OpenBinary final : public OpenFile {
   OpenBinary(std::string name, u64 size, std::shared_ptr<const BinaryFile::Operations> operations)
       : name_(std::move(name)), size_(size), operations_(std::move(operations)) {}
   std::string Name() const override { return name_; }
+  bool is_regular() const override { return true; }
 
   Reply Read(CallContext&, std::span<std::byte> to, u64 offset) override {
     if (to.empty() || offset >= size_) return 0;

@@ -14,6 +14,7 @@ class OpenText final : public OpenFile {
   OpenText(TextFile::Show show, TextFile::Store store)
       : show_(std::move(show)), store_(std::move(store)) {}
   std::string Name() const override { return "[text]"; }
+  bool is_regular() const override { return true; }
 
   Reply Read(CallContext&, std::span<std::byte> to, u64 offset) override {
     if (offset == 0) text_ = show_();

@@ -4,6 +4,8 @@ namespace vfiolab {
 
 Reply OpenFile::Ioctl(CallContext&, u32, u64) { return Fail(ENOTTY, "the file has no ioctls"); }
 
+Reply OpenFile::Seek(off_t, int) { return Fail(ESPIPE, "the file has no position"); }
+
 Reply OpenFile::Read(CallContext&, std::span<std::byte>, u64) {
   return Fail(EINVAL, "the file cannot be read");
 }

@@ -101,10 +101,14 @@ class OpenFile {
   virtual std::string Name() const = 0;
   // What lseek and fstat say of one that an ioctl opened.
   virtual u64 size() const { return 0; }
-  // Whether lseek is ESPIPE.
-  virtual bool unseekable() const { return false; }
+  // A file with a position and a size, which the transport looks after.
+  virtual bool is_regular() const { return false; }
+  // Whether pread and pwrite reach it; else they are ESPIPE (FMODE_PREAD).
+  virtual bool takes_offsets() const { return true; }
 
   virtual Reply Ioctl(CallContext&, u32 command, u64 argument);
+  // lseek of one that is not regular: the value is the new position.
+  virtual Reply Seek(off_t offset, int whence);
   // The transport owns the bytes. The value is the number of bytes moved.
   virtual Reply Read(CallContext&, std::span<std::byte> to, u64 offset);
   virtual Reply Write(CallContext&, std::span<const std::byte> from, u64 offset);

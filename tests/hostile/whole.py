@@ -92,7 +92,8 @@ def main():
                 with contextlib.ExitStack() as stack:
                     attempt(stack, *arguments)
             except OSError as error:
-                if error.errno == errno.EBUSY and time.monotonic() < end:
+                # Of a physical function EACCES, too, says that a client has not quite gone: it has a virtual one.
+                if error.errno in (errno.EBUSY, errno.EACCES) and time.monotonic() < end:
                     time.sleep(0.2)
                     continue
                 print(f"group {arguments}: {error}")

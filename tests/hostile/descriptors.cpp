@@ -18,6 +18,7 @@
 #include <string>
 
 #include "hostile/thread.hpp"
+#include "support/descriptor_passing.hpp"
 
 namespace hostile {
 namespace {
@@ -172,38 +173,22 @@ void CloseSomething(Thread& thread) {
 
 void PassDescriptor(Thread& thread) {
   Dice& dice = thread.dice;
-  const bool sends = dice.Percent(50);
-  const auto sort = sends ? AnyOfVfio(dice) : Sort::kCount;
-  const int fd = sends ? thread.holdings.Get(sort, dice) : -1;
-  if (sends && fd < 3) return;
-  auto letter = static_cast<uint8_t>(sort);
-  iovec part{&letter, 1};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof control;
-  if (sends) {
-    cmsghdr* header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(header), &fd, sizeof fd);
-    if (thread.Call(Kind::kPass, [&] {
-          return sendmsg(thread.process.mailbox[0], &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-        }) > 0)
-      thread.process.ledger.passed++;
+  const auto& mailbox = thread.process.mailbox;
+  if (dice.Percent(50)) {
+    const Sort sort = AnyOfVfio(dice);
+    const int fd = thread.holdings.Get(sort, dice);
+    if (fd < 3) return;
+    const long sent = thread.Call(Kind::kPass, [&] {
+      return SendDescriptor(mailbox[0], fd, static_cast<char>(sort), MSG_DONTWAIT) ? 0 : -1;
+    });
+    if (sent == 0) thread.process.ledger.passed++;
     return;
   }
-  const long got = thread.Call(Kind::kPass, [&] {
-    return recvmsg(thread.process.mailbox[1], &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  char sort = 0;
+  const long received = thread.Call(Kind::kPass, [&] {
+    return ReceiveDescriptor(mailbox[1], MSG_DONTWAIT | MSG_CMSG_CLOEXEC, &sort);
   });
-  const cmsghdr* header = got > 0 ? CMSG_FIRSTHDR(&message) : nullptr;
-  if (header == nullptr || letter >= static_cast<uint8_t>(Sort::kCount)) return;
-  int received = -1;
-  memcpy(&received, CMSG_DATA(header), sizeof received);
-  thread.Keep(static_cast<Sort>(letter), received);
+  if (received >= 0) thread.Keep(static_cast<Sort>(sort), static_cast<int>(received));
 }
 
 }  // namespace hostile

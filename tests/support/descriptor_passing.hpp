@@ -4,9 +4,8 @@
 
 #include <cstring>
 
-// False when the other end is gone.
-inline bool SendDescriptor(int socket, int fd) {
-  char byte = 0;
+// False when the other end is gone. `byte` goes with it.
+inline bool SendDescriptor(int socket, int fd, char byte = 0, int flags = 0) {
   iovec data{&byte, 1};
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof fd)] = {};
   msghdr message{};
@@ -19,13 +18,13 @@ inline bool SendDescriptor(int socket, int fd) {
   header->cmsg_type = SCM_RIGHTS;
   header->cmsg_len = CMSG_LEN(sizeof fd);
   std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
-  return sendmsg(socket, &message, MSG_NOSIGNAL) == 1;
+  return sendmsg(socket, &message, flags | MSG_NOSIGNAL) == 1;
 }
 
-// -1 when none came. `flags`: MSG_CMSG_CLOEXEC or 0.
-inline int ReceiveDescriptor(int socket, int flags) {
-  char byte = 0;
-  iovec data{&byte, 1};
+// -1 when none came. `flags` of recvmsg; `byte` is what came with it.
+inline int ReceiveDescriptor(int socket, int flags, char* byte = nullptr) {
+  char ignored = 0;
+  iovec data{byte != nullptr ? byte : &ignored, 1};
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
   msghdr message{};
   message.msg_iov = &data;

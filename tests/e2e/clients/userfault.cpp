@@ -19,6 +19,7 @@
 
 #include "client.hpp"
 #include "held_file.hpp"
+#include "support/descriptor_passing.hpp"
 
 static sockaddr_un AddressOf(const char* path) {
   sockaddr_un address{};
@@ -36,12 +37,8 @@ static void Keep(const char* path) {
               listen(server, 1) == 0,
           "listen");
   const int client = accept(server, nullptr, nullptr);
-  char byte;
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
-  iovec data{&byte, 1};
-  msghdr message{nullptr, 0, &data, 1, control, sizeof control, 0};
-  Require(client >= 0 && recvmsg(client, &message, 0) == 1 && CMSG_FIRSTHDR(&message), "recvmsg");
-  Require(write(client, &byte, 1) == 1, "write");
+  Require(client >= 0 && ReceiveDescriptor(client, 0) >= 0, "accept");
+  Require(write(client, "", 1) == 1, "write");
   sleep(60);
 }
 
@@ -51,15 +48,7 @@ static void HandOver(int fd, const char* path) {
   Require(connect(keeper, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0,
           "connect");
   char byte = 0;
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof fd)] = {};
-  iovec data{&byte, 1};
-  msghdr message{nullptr, 0, &data, 1, control, sizeof control, 0};
-  cmsghdr* header = CMSG_FIRSTHDR(&message);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(sizeof fd);
-  memcpy(CMSG_DATA(header), &fd, sizeof fd);
-  Require(sendmsg(keeper, &message, 0) == 1 && read(keeper, &byte, 1) == 1, "sendmsg");
+  Require(SendDescriptor(keeper, fd) && read(keeper, &byte, 1) == 1, "sendmsg");
   close(keeper);
   close(fd);
 }

@@ -47,6 +47,7 @@ class Edu final : public PciDevice {
 
   static unsigned Widths(Offset at) { return at < kDmaSource ? 4 : 4 + 8; }
 
+  u64 Unreadable() { return kAllBits; }
   void OnLiveness(u64 written) { regs_[kLiveness] = ~written; }
   void OnIrqAck(u64 causes) {
     regs_[kIrqStatus] &= ~causes;
@@ -108,8 +109,8 @@ class Edu final : public PciDevice {
     {"FACTORIAL",   kFactorial,  {.writable = kAllBits, .writable_if = &Edu::FactorialIdle, .on_write = &Edu::OnFactorial}},
     {"STATUS",      kStatus,     {.writable = kIrqAfterFactorial}},
     {"IRQ_STATUS",  kIrqStatus,  {}},
-    {"IRQ_RAISE",   kIrqRaise,   {.on_write = &Edu::OnIrqRaise}},
-    {"IRQ_ACK",     kIrqAck,     {.on_write = &Edu::OnIrqAck}},
+    {"IRQ_RAISE",   kIrqRaise,   {.on_write = &Edu::OnIrqRaise, .on_read = &Edu::Unreadable}},
+    {"IRQ_ACK",     kIrqAck,     {.on_write = &Edu::OnIrqAck, .on_read = &Edu::Unreadable}},
     {"DMA_SOURCE",  kDmaSource,  {.width = 8, .whole = true, .writable = kAllBits, .writable_if = &Edu::DmaIdle}},
     {"DMA_TARGET",  kDmaTarget,  {.width = 8, .whole = true, .writable = kAllBits, .writable_if = &Edu::DmaIdle}},
     {"DMA_COUNT",   kDmaCount,   {.width = 8, .whole = true, .writable = kAllBits, .writable_if = &Edu::DmaIdle}},

@@ -63,6 +63,13 @@ TEST_CASE("edu computes a factorial and is busy meanwhile", "[edu]") {
   CHECK(edu.Get(kFactorial) == 120);
 }
 
+TEST_CASE("edu's registers for raising and acknowledging read as ones", "[edu]") {
+  Edu edu;
+  edu.Set(kIrqRaise, 0x10);
+  CHECK(edu.Get(kIrqRaise) == 0xffffffff);
+  CHECK(edu.Get(kIrqAck) == 0xffffffff);
+}
+
 TEST_CASE("edu ignores a new number while it computes", "[edu]") {
   Edu edu;
   edu.Set(kFactorial, 5);

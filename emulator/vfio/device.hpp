@@ -26,7 +26,10 @@ class Device final : public ConfigEvents {
   void FinishGivingBack();
 
   // SR-IOV: that of the physical function, or null when vfio-pci does not have it, too.
-  void set_physical_function(Device* physical) { physical_ = physical; }
+  void set_physical_function(Device* physical) {
+    physical_ = physical;
+    counted_by_ = nullptr;
+  }
   // Whoever opens a virtual function shows that he knows the token of the physical one; whoever
   // opens the physical one sets it, or knows it if a virtual one is open. EACCES: he does not.
   // EINVAL: a token where there is none (vfio_pci_core.c vfio_pci_core_match_token_uuid).
@@ -85,6 +88,7 @@ class Device final : public ConfigEvents {
  private:
   DeviceSlot& slot_;
   Device* physical_ = nullptr;
+  Device* counted_by_ = nullptr;  // which was `physical_` when this was opened
   std::optional<Uuid> token_;  // of a physical function; until it is set nobody knows it
   unsigned open_virtual_functions_ = 0;
   unsigned opens_ = 0;

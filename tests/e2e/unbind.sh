@@ -4,11 +4,15 @@ set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 need python3
 
-# unbinds DEVICE...: in a machine of its own.
+# unbinds TOPOLOGY WHAT DEVICE...: in a machine of its own.
 unbinds() {
-  limited 60 "$VFIOLAB" run -t "$TOPOLOGIES/two-groups.json" -- \
-    python3 "$SOURCE_DIR/tests/e2e/clients/unbind.py" "$@"
+  limited 60 "$VFIOLAB" run -t "$1" -- python3 "$SOURCE_DIR/tests/e2e/clients/unbind.py" "${@:2}"
 }
-check "an unbind that waits holds up no other, and its writer can be killed" unbinds 0000:01:00.0 0000:02:00.0
-check "a process that waits for itself can be killed" unbinds 0000:01:00.0
+two_groups=$TOPOLOGIES/two-groups.json
+variety=$SOURCE_DIR/tests/referee/machines/variety/topology.json
+check "an unbind that waits holds up no other, and its writer can be killed" \
+  unbinds "$two_groups" waits 0000:01:00.0 0000:02:00.0
+check "a process that waits for itself can be killed" unbinds "$two_groups" alone 0000:01:00.0
+check "a virtual function may be open while the driver of its physical one comes" \
+  unbinds "$variety" functions 0000:01:00.0 0000:01:00.1
 finish

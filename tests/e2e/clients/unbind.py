@@ -1,4 +1,9 @@
-"""Inside a view: writes to `unbind` that wait, and what must go on meanwhile. usage: unbind.py DEVICE OTHER"""
+"""Inside a view: writes to `unbind` that wait, and what must go on meanwhile. usage:
+
+unbind.py waits DEVICE OTHER
+unbind.py alone DEVICE
+unbind.py functions PHYSICAL VIRTUAL
+"""
 import fcntl
 import os
 import signal
@@ -7,7 +12,7 @@ import sys
 import time
 
 SET_IOMMU, SET_CONTAINER, GET_DEVICE_FD = 0x3B66, 0x3B68, 0x3B6A
-UNBIND = "/sys/bus/pci/drivers/vfio-pci/unbind"
+DRIVER = "/sys/bus/pci/drivers/vfio-pci"
 
 
 def open_device(address):
@@ -19,9 +24,13 @@ def open_device(address):
     return fcntl.ioctl(group, GET_DEVICE_FD, bytearray(address.encode() + b"\0"))
 
 
-def unbind(address):
-    with open(UNBIND, "w", encoding="ascii") as file:
+def write(name, address):
+    with open(f"{DRIVER}/{name}", "w", encoding="ascii") as file:
         file.write(address)
+
+
+def unbind(address):
+    write("unbind", address)
 
 
 def start(work):
@@ -52,8 +61,7 @@ def check(holds, sentence):
         os._exit(1)  # whoever waits is killed with the view
 
 
-def main():
-    address, other = sys.argv[1:]
+def waits(address, other):
     device = open_device(address)
     waiting = start(lambda: (os.closerange(3, 64), unbind(address)))
     time.sleep(0.3)
@@ -70,10 +78,8 @@ def main():
     check(not bound(address), "then it loses it")
 
 
-def main_alone():
+def alone(address):
     """The one that waits has the device open itself, so that nothing but its death ends that."""
-    address = sys.argv[1]
-
     def wait_for_itself():
         signal.signal(signal.SIGUSR1, lambda *_: None)
         os.dup(open_device(address))
@@ -87,7 +93,14 @@ def main_alone():
     check(ends(waiting), "SIGKILL does, though it came after the signal")
 
 
-if len(sys.argv) > 2:
-    main()
-else:
-    main_alone()
+def functions(physical, virtual):
+    """A virtual function is open while the driver of its physical one comes."""
+    unbind(physical)
+    device = open_device(virtual)
+    write("bind", physical)
+    os.close(device)
+    device = open_device(physical)
+    check(device >= 0, "the physical function opens without a token when no virtual one is open")
+
+
+{"waits": waits, "alone": alone, "functions": functions}[sys.argv[1]](*sys.argv[2:])

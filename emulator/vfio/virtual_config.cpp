@@ -156,7 +156,8 @@ void VirtualConfig::WriteHeader(std::size_t at, unsigned width, u32 value) {
 void VirtualConfig::WriteMsi(std::size_t at, unsigned width, u32 value) {
   WriteDefault(at, width, value);
   const std::size_t flags_at = owner_starts_[at] + PCI_MSI_FLAGS;
-  if (at > flags_at || at + width <= flags_at) return;
+  // A write that ends where the control word begins counts, too (vfio_msi_config_write).
+  if (at > flags_at || at + width < flags_at) return;
   u32 flags = Virtual(flags_at, 2);
   const auto enabled = events_.MsiLog2Vectors();
   const unsigned most = enabled.value_or(0);

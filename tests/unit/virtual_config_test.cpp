@@ -143,6 +143,21 @@ TEST_CASE("MSI ENABLE can be set while MSI is enabled, the count up to what it w
   CHECK((bench.slot().config().Get(msi + 2u, 2) & 0x0071) == 0x0011);
 }
 
+TEST_CASE("a write that ends where MSI's control word begins writes ENABLE to the device",
+          "[vconfig]") {
+  Lab bench;
+  const u8 msi = bench.Cap(PCI_CAP_ID_MSI);
+  REQUIRE(bench.Msi({bench.client.AddEventfd(), -1, -1}) == 0);
+  const auto enabled = [&] { return bench.slot().config().Get(msi + 2u, 2) & PCI_MSI_FLAGS_ENABLE; };
+  bench.Set<u8>(msi, 0);
+  CHECK(enabled());
+  bench.Set<u8>(msi + 1u, 0);
+  CHECK_FALSE(enabled());
+  bench.Set<u16>(msi + 2u, PCI_MSI_FLAGS_ENABLE);
+  bench.Set<u16>(msi, 0);
+  CHECK(enabled());
+}
+
 TEST_CASE("MSI address and data are scratch that the hardware does not see", "[vconfig]") {
   Lab bench;
   const u8 msi = bench.Cap(PCI_CAP_ID_MSI);

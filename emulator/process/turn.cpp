@@ -38,7 +38,7 @@ bool Turn::Take() {
   free_.wait(lock, [&] { return stopping_ || (!taken_ && returning_ == 0); });
   if (stopping_) return false;
   taken_ = true;
-  turn_lost = false;
+  turn_lost = holder_was_lost_ = false;
   return true;
 }
 
@@ -99,7 +99,7 @@ void Turn::Return(u64 number) {
   wake_();
   free_.wait(lock, [&] { return !taken_; });
   --returning_;
-  taken_ = true;
+  taken_ = holder_was_lost_ = true;
 }
 
 bool Turn::IsCutOff(pid_t client) {
@@ -142,7 +142,8 @@ void Turn::LookForSlowClients() {
   ++stuck_count_;
   taken_ = false;
   free_.notify_all();
-  relieve_();
+  // One that was lost before in the same turn has been relieved by then, and ends but once.
+  if (!holder_was_lost_) relieve_();
 }
 
 }  // namespace vfiolab

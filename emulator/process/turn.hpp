@@ -94,6 +94,7 @@ class Turn {
   std::mutex mutex_;
   std::condition_variable free_;
   bool taken_ = false;
+  bool holder_was_lost_ = false;  // what lost() says in the thread that holds the turn
   std::atomic<int> returning_{0};
 
   std::atomic<u64> access_{0};  // the access under way; 0: none

@@ -73,6 +73,15 @@ for holder in "" other; do
   done
 done
 
+# Slow twice in one call, but never so slow that it is given up.
+start_serve two-groups
+run_session "$SESSION" "$EDU_DRIVER" 0000:01:00.0 >/dev/null
+threads=$(threads_of "$SERVE_PID")
+check "calls whose arguments come late in two parts succeed" \
+  run_session "$SESSION" "$BUILD_DIR/e2e_userfault" late
+check "no thread of the daemon is left over from them" wait_for 10 as_few_threads
+stop_serve
+
 # Many of them at a time.
 start_serve two-groups
 start_client "$SESSION" "$BUILD_DIR/e2e_userfault" crowd 30 >"$WORK/slow" 2>&1

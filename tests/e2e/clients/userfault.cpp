@@ -6,6 +6,7 @@
 //   e2e_userfault file DIRECTORY       a file is mapped for DMA whose file system answers its client only
 //   e2e_userfault descriptor DIRECTORY such a file is named where a container or an eventfd should be
 //   e2e_userfault stack [KEEPER]       memory is mapped for DMA while the page where the stack begins is guarded
+//   e2e_userfault late                 ioctls whose header and data each come after a tenth of a second
 //   e2e_userfault crowd COUNT          that many processes of the first kind at a time
 //   e2e_userfault keep SOCKET          no client: keeps the userfaultfd of one whose KEEPER it is
 #include <linux/userfaultfd.h>
@@ -53,8 +54,8 @@ static void HandOver(int fd, const char* path) {
   close(fd);
 }
 
-// Takes a page away for ever; with `keeper` another process holds the userfaultfd.
-static void Guard(uint8_t* page, const char* keeper) {
+// The userfaultfd that guards `count` pages, which are not there now.
+static int GuardPages(uint8_t* pages, uint64_t count) {
   int fd = static_cast<int>(syscall(SYS_userfaultfd, O_CLOEXEC));
   if (fd < 0) {
     const int device = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC);
@@ -67,10 +68,31 @@ static void Guard(uint8_t* page, const char* keeper) {
   uffdio_api api{UFFD_API, 0, 0};
   Require(ioctl(fd, UFFDIO_API, &api) == 0, "UFFDIO_API");
   uffdio_register range{
-      {reinterpret_cast<uintptr_t>(page), kPage}, UFFDIO_REGISTER_MODE_MISSING, 0};
+      {reinterpret_cast<uintptr_t>(pages), count * kPage}, UFFDIO_REGISTER_MODE_MISSING, 0};
   Require(ioctl(fd, UFFDIO_REGISTER, &range) == 0, "UFFDIO_REGISTER");
-  Require(madvise(page, kPage, MADV_DONTNEED) == 0, "madvise");
+  Require(madvise(pages, count * kPage, MADV_DONTNEED) == 0, "madvise");
+  return fd;
+}
+
+// Takes a page away for ever; with `keeper` another process holds the userfaultfd.
+static void Guard(uint8_t* page, const char* keeper) {
+  const int fd = GuardPages(page, 1);
   if (keeper != nullptr) HandOver(fd, keeper);
+}
+
+// Fills guarded pages with what `content` has for them, each a while after it was missed.
+[[noreturn]] static void FillLate(int fd, const uint8_t* pages, const uint8_t* content) {
+  uffd_msg message{};
+  while (read(fd, &message, sizeof message) == sizeof message) {
+    usleep(100'000);
+    const uint64_t page = message.arg.pagefault.address & ~(kPage - 1);
+    uffdio_copy copy{};
+    copy.dst = page;
+    copy.src = reinterpret_cast<uintptr_t>(content) + (page - reinterpret_cast<uintptr_t>(pages));
+    copy.len = kPage;
+    ioctl(fd, UFFDIO_COPY, &copy);
+  }
+  Fail("read of the userfaultfd");
 }
 
 static uint8_t* GuardedPage(const char* keeper) {
@@ -140,6 +162,21 @@ int main(int argc, char** argv) {
       ExpectCutOff(result, SecondsSince(start));
       _exit(0);
     }).join();
+  } else if (what == "late") {
+    Edu edu;
+    uint8_t *pages = MapMemory(2 * kPage), *content = MapMemory(2 * kPage);
+    const vfio_irq_set off{sizeof off + sizeof(int),
+                           VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER,
+                           VFIO_PCI_MSI_IRQ_INDEX, 0, 1};
+    const int none = -1;
+    memcpy(content + kPage - sizeof off, &off, sizeof off);
+    memcpy(content + kPage, &none, sizeof none);
+    const int fd = GuardPages(pages, 2);
+    std::thread(FillLate, fd, pages, content).detach();
+    for (int i = 0; i < 5; i++) {
+      Require(madvise(pages, 2 * kPage, MADV_DONTNEED) == 0, "madvise");
+      Require(ioctl(edu.fd, VFIO_DEVICE_SET_IRQS, pages + kPage - sizeof off) == 0, "SET_IRQS");
+    }
   } else if (what == "crowd" && argc > 2) {
     const int group = OpenNode("1");
     Require(group >= 0, "open of the group");

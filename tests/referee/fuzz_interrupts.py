@@ -204,6 +204,9 @@ def ioeventfd(w, process, handle, file):
         w.say(process, f"pread {handle} 0:0x4 u32")
     if w.chance(0.7):
         w.say(process, f"ioctl {handle} VFIO_DEVICE_IOEVENTFD {words} fd=-1")
+    else:
+        # As a trigger it would be empty again at once in the kernel, and a moment later in vfiolab.
+        del process.files[event]
 
 
 MOVES = [(enable, 7), (disable, 2), (loop_back, 4), (mask, 3), (single, 3), (garbage, 4),

@@ -42,8 +42,9 @@ void EventLoop::Run() {
   AddSpare();
   Work();
   stopping_.wait(false);
-  // Threads that a client still holds end with the process.
   turn_.Stop();
+  // One that a client still holds does not come: then this goes on to the end of the process.
+  for (int left = spares_; left > 0; left = spares_) spares_.wait(left);
 }
 
 void EventLoop::Stop() {

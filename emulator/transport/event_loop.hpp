@@ -23,7 +23,7 @@ class EventLoop {
   ~EventLoop();
 
   // Runs the core on this thread until Stop(). When this thread is lost to a client that holds
-  // back its memory, others go on; Run() returns all the same only after Stop().
+  // back its memory, others go on; Run() returns only after Stop(), when no other thread uses this.
   void Run();
   void Stop();
 

@@ -30,6 +30,8 @@ class DeviceMemory {
 class EventfdWatch {
  public:
   virtual ~EventfdWatch() = default;
+  // Whether anyone is left who could signal it: a client has it open. May take long.
+  virtual bool HasClients() = 0;
 };
 
 class Environment {

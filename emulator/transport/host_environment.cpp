@@ -3,6 +3,7 @@
 #include <fcntl.h>
 
 #include "base/check.hpp"
+#include "process/eventfd_holder.hpp"
 #include "transport/backing_file.hpp"
 
 namespace vfiolab {
@@ -44,15 +45,20 @@ struct WatchState : std::enable_shared_from_this<WatchState> {
 
 class Watch final : public EventfdWatch {
  public:
-  explicit Watch(std::shared_ptr<WatchState> state) : state_(std::move(state)) { state_->Wait(); }
+  explicit Watch(std::shared_ptr<WatchState> state)
+      : state_(std::move(state)), holder_(state_->descriptor.native_handle()) {
+    state_->Wait();
+  }
   ~Watch() override {
     state_->watched = false;
     boost::system::error_code ignored;
     state_->descriptor.cancel(ignored);
   }
+  bool HasClients() override { return holder_.Exists(); }
 
  private:
   std::shared_ptr<WatchState> state_;
+  EventfdHolder holder_;
 };
 
 }  // namespace

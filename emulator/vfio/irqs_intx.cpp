@@ -78,7 +78,10 @@ Reply Irqs::SetIntxUnmask(const Request& request) {
     return 0;
   }
   Eventfd eventfd = TRY(request.caller.ImportEventfd(fd));
-  if (unmask_eventfd_) return Fail(EBUSY, "an unmask eventfd is already set");
+  // One that nobody has open any more has left its place (vfio/virqfd.c virqfd_wakeup, EPOLLHUP).
+  if (unmask_watch_ && unmask_watch_->HasClients())
+    return Fail(EBUSY, "an unmask eventfd is already set");
+  unmask_watch_.reset();
   unmask_eventfd_.emplace(std::move(eventfd));
   unmask_watch_ =
       slot_.machine().environment().WatchEventfd(*unmask_eventfd_, [this] { UnmaskIntx(); });

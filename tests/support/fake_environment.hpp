@@ -25,6 +25,8 @@ class FakeEnvironment final : public Environment {
  public:
   // What DeviceMemory::fd() says; nobody uses it as a descriptor.
   int memory_fd = 1000;
+  // What EventfdWatch::HasClients() says.
+  bool clients_have_eventfds = true;
 
   std::unique_ptr<DeviceMemory> CreateDeviceMemory(const std::string&) override {
     return std::make_unique<HeapMemory>(memory_fd);
@@ -32,7 +34,7 @@ class FakeEnvironment final : public Environment {
   std::unique_ptr<EventfdWatch> WatchEventfd(const Eventfd& eventfd,
                                              std::function<void()> signalled) override {
     watched_.push_back({eventfd.fd(), std::move(signalled)});
-    return std::make_unique<Watch>(watched_, std::prev(watched_.end()));
+    return std::make_unique<Watch>(*this, std::prev(watched_.end()));
   }
   std::size_t watches() const { return watched_.size(); }
 
@@ -53,11 +55,12 @@ class FakeEnvironment final : public Environment {
   };
   class Watch final : public EventfdWatch {
    public:
-    Watch(std::list<Watched>& all, std::list<Watched>::iterator mine) : all_(all), mine_(mine) {}
-    ~Watch() override { all_.erase(mine_); }
+    Watch(FakeEnvironment& all, std::list<Watched>::iterator mine) : all_(all), mine_(mine) {}
+    ~Watch() override { all_.watched_.erase(mine_); }
+    bool HasClients() override { return all_.clients_have_eventfds; }
 
    private:
-    std::list<Watched>& all_;
+    FakeEnvironment& all_;
     std::list<Watched>::iterator mine_;
   };
 

@@ -134,6 +134,16 @@ TEST_CASE("a second unmask eventfd is EBUSY until the first is taken back", "[ir
   CHECK(bench.Set(kUnmask | kFd, 1, BytesOf(unmask)) == 0);
 }
 
+TEST_CASE("an unmask eventfd that no client has open any more leaves its place", "[irqs][intx]") {
+  Lab bench;
+  REQUIRE(bench.Enable() == 0);
+  const int first = bench.client.AddEventfd(), second = bench.client.AddEventfd();
+  REQUIRE(bench.Set(kUnmask | kFd, 1, BytesOf(first)) == 0);
+  bench.environment.clients_have_eventfds = false;
+  CHECK(bench.Set(kUnmask | kFd, 1, BytesOf(second)) == 0);
+  CHECK(bench.environment.watches() == 1);
+}
+
 TEST_CASE("an unmask descriptor that is not open is EBADF, one that is no eventfd EINVAL",
           "[irqs][intx]") {
   Lab bench;

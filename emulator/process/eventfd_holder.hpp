@@ -1,0 +1,26 @@
+// Who else has an eventfd open. The kernel learns when the last descriptor of one is closed; a process
+// that keeps a copy of its own does not, and has to look.
+#pragma once
+#include <sys/types.h>
+
+#include <string>
+
+namespace vfiolab {
+
+class EventfdHolder {
+ public:
+  // `eventfd`: a descriptor of this process.
+  explicit EventfdHolder(int eventfd);
+  // Whether another process has it open. Looks through /proc, or only at who had it last time. A
+  // descriptor that is on its way through a socket is not found.
+  bool Exists();
+
+ private:
+  bool IsAt(const std::string& process, const std::string& fd) const;
+  bool Search();
+
+  std::string mark_;           // the line of fdinfo that no other eventfd has; empty before Linux 5.2
+  std::string process_, fd_;  // where it was found last
+};
+
+}  // namespace vfiolab

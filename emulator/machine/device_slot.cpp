@@ -135,7 +135,20 @@ std::string DeviceSlot::FoundResets() const {
 bool DeviceSlot::CanReset() const {
   const std::string methods = Resets();
   // The function's own ways always work.
-  return !methods.empty() && (methods != "bus" || AvailableResets().ends_with("bus"));
+  return !methods.empty() &&
+         (methods != "bus" || (AvailableResets().ends_with("bus") && BusReturns()));
+}
+
+// drivers/pci/pci.c pci_bridge_wait_for_secondary_bus: without a device that wants time, which is one
+// that knows power states, nobody waits for the link.
+bool DeviceSlot::BusReturns() const {
+  const Bridge* bridge = machine_.BridgeTo(bdf_.segment, bdf_.bus);
+  if (bridge == nullptr || bridge->reports_link) return true;
+  return std::ranges::none_of(machine_.devices(), [&](const auto& entry) {
+    const auto& [bdf, slot] = entry;
+    return bdf.segment == bdf_.segment && bdf.bus == bdf_.bus && slot->present() &&
+           slot->config_.FindCapability(PCI_CAP_ID_PM) != 0;
+  });
 }
 
 void DeviceSlot::set_present(bool present) {

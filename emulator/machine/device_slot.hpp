@@ -84,6 +84,8 @@ class DeviceSlot final : public DeviceHost {
   std::string Resets() const { return chosen_resets_.value_or(FoundResets()); }
   // Whether one of them works.
   bool CanReset() const;
+  // Whether a reset of the bus succeeds: the bridge says in time that its link is up again.
+  bool BusReturns() const;
   void ChooseResets(std::optional<std::string> methods) { chosen_resets_ = std::move(methods); }
 
   // SR-IOV: whose virtual function this is, or null; and the other way round.

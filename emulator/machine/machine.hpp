@@ -26,6 +26,8 @@ struct Bridge {
   BridgeWindows windows;
   ConfigSpace config{kExpressConfigSize};
   IommuGroup* group = nullptr;
+  // Whether it says in time that its link is up again after a reset of the bus behind it.
+  bool reports_link = true;
 };
 
 class Machine {

@@ -131,7 +131,8 @@ class Placement {
 Result<Success, ConfigError> Build(const TopologySpec& spec, std::span<const Model> models,
                                    Machine& machine) {
   for (const BridgeSpec& bridge : spec.bridges)
-    machine.AddBridge(bridge.bdf, bridge.secondary_bus, bridge.subordinate_bus);
+    machine.AddBridge(bridge.bdf, bridge.secondary_bus, bridge.subordinate_bus).reports_link =
+        bridge.reports_link;
   for (const DeviceSpec& device : spec.devices) {
     const auto model = std::ranges::find(models, device.model, &Model::name);
     CHECK_OURS(model != models.end());

@@ -25,6 +25,7 @@ struct BridgeDraft {
   std::optional<Bdf> bdf;
   std::optional<u8> secondary_bus;
   std::optional<u8> subordinate_bus;
+  bool reports_link = true;
 };
 
 struct GroupDraft {

@@ -125,7 +125,7 @@ void ReadKernel(const JsonValue& value, Draft& draft) {
 }
 
 BridgeDraft ReadBridge(const JsonValue& value, Draft& draft) {
-  const JsonObject fields(value, {"bdf", "secondary_bus", "subordinate_bus"});
+  const JsonObject fields(value, {"bdf", "secondary_bus", "subordinate_bus", "reports_link"});
   BridgeDraft bridge;
   bridge.bdf = ReadBdf(fields.Need("bdf", kAddress));
   if (!bridge.bdf) draft.addresses_known = false;
@@ -134,6 +134,7 @@ BridgeDraft ReadBridge(const JsonValue& value, Draft& draft) {
   const auto subordinate = fields.Find("subordinate_bus");
   bridge.subordinate_bus =
       subordinate ? ReadNumber(subordinate, u8{1}, u8{255}) : bridge.secondary_bus;
+  if (const auto flag = fields.Find("reports_link")) Assign(bridge.reports_link, flag->Flag());
   return bridge;
 }
 

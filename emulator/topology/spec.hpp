@@ -38,6 +38,7 @@ struct BridgeSpec {
   Bdf bdf;
   u8 secondary_bus = 0;    // the bus right behind it
   u8 subordinate_bus = 0;  // the highest bus behind it; defaults to secondary_bus
+  bool reports_link = true;  // false: does not say in time that its link is up again after a reset
 
   bool operator==(const BridgeSpec&) const = default;
 };

@@ -48,10 +48,12 @@ json ToJson(const TopologySpec& spec) { return ToJson(spec, {}); }
 
 json ToJson(const TopologySpec& spec, const DeviceFacts& facts) {
   json bridges = json::array();
-  for (const BridgeSpec& bridge : spec.bridges)
+  for (const BridgeSpec& bridge : spec.bridges) {
     bridges.push_back({{"bdf", bridge.bdf.ToString()},
                        {"secondary_bus", bridge.secondary_bus},
                        {"subordinate_bus", bridge.subordinate_bus}});
+    if (!bridge.reports_link) bridges.back()["reports_link"] = false;
+  }
   json devices = json::array();
   for (const DeviceSpec& device : spec.devices) {
     devices.push_back(DeviceToJson(device));

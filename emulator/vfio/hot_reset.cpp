@@ -69,6 +69,7 @@ Reply DeviceFile::HotReset(const IoctlCall& call) {
   }
   if (device_.wanted_back()) return Fail(EAGAIN, "the kernel is taking the device back");
   for (DeviceSlot* slot : affected) slot->ResetFunction();
+  if (!device_.slot().BusReturns()) return Fail(ENOTTY, "the link is not up after the reset");
   return 0;
 }
 

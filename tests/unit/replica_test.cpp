@@ -158,6 +158,26 @@ TEST_CASE("a power state that the function lacks is not taken", "[replica]") {
   CHECK((bench.Get<u16>(kPowerControl) & 3) == 0);
 }
 
+TEST_CASE("hot reset is ENOTTY, though made, behind a port that does not report its link",
+          "[replica]") {
+  struct Reset {
+    u32 argsz, flags, count;
+    int group;
+  };
+  const auto hot_reset = [](Bench& bench, const Opened& opened) {
+    bench.machine.bridges().at({0, 0, 0x1c, 0}).reports_link = false;
+    Reset reset{sizeof reset, 0, 1, opened.group};
+    return bench.Ioctl(opened.device, VFIO_DEVICE_PCI_HOT_RESET, reset);
+  };
+  Bench nic({{kFirst, &kE1000e, 1}});
+  const Opened opened = nic.OpenAll();
+  nic.Store<u16>(opened.device, kPowerControl, 3);
+  CHECK(hot_reset(nic, opened) == -ENOTTY);
+  CHECK((nic.Load<u16>(opened.device, kPowerControl) & 3) == 0);
+  Bench edu;  // knows no power states: nobody waits for its link
+  CHECK(hot_reset(edu, edu.OpenAll()) == 0);
+}
+
 TEST_CASE("a reset wakes a function", "[replica]") {
   Lab bench(kE1000e);
   bench.Set<u16>(kPowerControl, 3);

@@ -29,7 +29,7 @@ constexpr std::string_view kFull = R"({
   },
   "bridges": [
     {"bdf": "0000:01:00.0", "secondary_bus": "0x2"},
-    {"bdf": "00:1c.0", "secondary_bus": 1, "subordinate_bus": 3}
+    {"bdf": "00:1c.0", "secondary_bus": 1, "subordinate_bus": 3, "reports_link": false}
   ],
   "devices": [
     {"bdf": "0000:02:00.1", "model": "scratch", "driver": null},
@@ -78,7 +78,7 @@ TEST_CASE("every key of a topology file reaches the spec, sorted", "[topology]")
   const Bdf testdev{0, 2, 0, 0};
   const Bdf scratch{0, 2, 0, 1};
   const Bdf edu{1, 0, 0, 0};
-  CHECK(spec.bridges == std::vector<BridgeSpec>{{root_port, 1, 3}, {bridge, 2, 2}});
+  CHECK(spec.bridges == std::vector<BridgeSpec>{{root_port, 1, 3, false}, {bridge, 2, 2}});
   CHECK(spec.devices ==
         std::vector<DeviceSpec>{{testdev, "pci-testdev", "nvme", {{"membar", 65536}}},
                                 {scratch, "scratch", "", {}},

@@ -100,7 +100,6 @@ Result<> Emulation::StartCuse() {
   return loop_->Ask([&] {
     cuse_ = std::make_unique<CuseServer>(*loop_, *calls_, *cuse_host_, root_->Make("dev/vfio"),
                                          std::move(options));
-    fuse_->set_meanwhile([this] { return cuse_->TakeRequest(); });
     return cuse_->Start();
   });
 }

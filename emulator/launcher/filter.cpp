@@ -38,11 +38,15 @@ void TrapSizedCommands(scmp_filter_ctx context) {
                    SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffff, 0xffffffff));
 }
 
-// FUSE moves the position of any file, and has nothing to ask about a transfer of no bytes.
+// FUSE moves the position of any file, has nothing to ask about a transfer of no bytes, and has no
+// use for a buffer that is not there, or not all of it.
 void TrapWhatFuseAnswers(scmp_filter_ctx context) {
   seccomp_rule_add(context, SCMP_ACT_NOTIFY, SCMP_SYS(lseek), 1, SCMP_A2(SCMP_CMP_LE, SEEK_MAX));
-  for (const int call : {SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(pread64), SCMP_SYS(pwrite64)})
+  for (const int call : {SCMP_SYS(read), SCMP_SYS(write)})
     seccomp_rule_add(context, SCMP_ACT_NOTIFY, call, 1, SCMP_A2(SCMP_CMP_EQ, 0));
+  for (const int call : {SCMP_SYS(pread64), SCMP_SYS(pwrite64), SCMP_SYS(preadv),
+                         SCMP_SYS(pwritev), SCMP_SYS(preadv2), SCMP_SYS(pwritev2)})
+    seccomp_rule_add(context, SCMP_ACT_NOTIFY, call, 0);
 }
 
 Result<std::vector<sock_filter>> BuildProgram() {

@@ -45,17 +45,31 @@ Result<> CheckEventfd(pid_t tid, int fd) {
   return {};
 }
 
+// 0: nobody.
+pid_t TracerOf(pid_t tid) {
+  std::ifstream status(fmt::format("/proc/{}/status", tid));
+  constexpr std::string_view kField = "TracerPid:";
+  for (std::string line; std::getline(status, line);)
+    if (line.starts_with(kField)) return std::atoi(line.c_str() + kField.size());
+  return 0;
+}
+
 }  // namespace
 
-Result<> Caller::Read(ClientAddress from, std::span<std::byte> to) {
-  if (services_.turn.IsCutOff(tid_)) return Fail(EFAULT, "the client was cut off");
+std::size_t Caller::ReadSome(ClientAddress from, std::span<std::byte> to) {
+  if (services_.turn.IsCutOff(tid_)) return 0;
   const iovec local{to.data(), to.size()};
   const iovec remote{reinterpret_cast<void*>(Raw(from)), to.size()};
   const Turn::ClientAccess access(services_.turn, tid_);
   const ssize_t moved = ::process_vm_readv(tid_, &local, 1, &remote, 1, 0);
-  if (moved == static_cast<ssize_t>(to.size())) return {};
-  return Fail(EFAULT, fmt::format("cannot read {} bytes at {:#x}: {}", to.size(), Raw(from),
-                                  moved < 0 ? ErrnoName(errno) : "a part is not mapped"));
+  return moved < 0 ? 0 : static_cast<std::size_t>(moved);
+}
+
+Result<> Caller::Read(ClientAddress from, std::span<std::byte> to) {
+  const std::size_t moved = ReadSome(from, to);
+  if (moved == to.size()) return {};
+  return Fail(EFAULT, fmt::format("cannot read {} bytes at {:#x}: only {} are there", to.size(),
+                                  Raw(from), moved));
 }
 
 Result<> Caller::Write(ClientAddress to, std::span<const std::byte> from) {
@@ -93,12 +107,9 @@ Result<struct statx> StatDescriptor(pid_t tid, int fd) {
 
 bool Caller::can_trap() const {
   if (services_.tracers.empty()) return false;
-  std::ifstream status(fmt::format("/proc/{}/status", tid_));
-  constexpr std::string_view kField = "TracerPid:";
-  for (std::string line; std::getline(status, line);)
-    if (line.starts_with(kField))
-      return services_.tracers.contains(std::atoi(line.c_str() + kField.size()));
-  return false;
+  const auto known = services_.traced.find(tid_);
+  if (known != services_.traced.end()) return known->second;
+  return services_.traced[tid_] = services_.tracers.contains(TracerOf(tid_));
 }
 
 Result<Eventfd> Caller::ImportEventfd(int fd) {

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <set>
+#include <unordered_map>
 
 #include "process/mm.hpp"
 #include "vfs/open_file.hpp"
@@ -25,9 +26,12 @@ struct CallerServices {
   OpenFileFinder& files;
   bool can_map_regions;
   std::multiset<pid_t> tracers;  // who makes the loads and stores of their tracees
+  // Whether one of these traces a thread, as far as it has been asked. To be cleared when a tracer
+  // comes or goes, and now and then: a thread that is gone may give its number to another.
+  std::unordered_map<pid_t, bool> traced;
 };
 
-class Caller final : public CallContext, private ClientMemory {
+class Caller : public CallContext, private ClientMemory {
  public:
   Caller(CallerServices& services, pid_t tid) : services_(services), tid_(tid) {}
 
@@ -39,9 +43,13 @@ class Caller final : public CallContext, private ClientMemory {
   bool can_map_regions() const override { return services_.can_map_regions; }
   bool can_trap() const override;
 
+ protected:
+  // How many bytes, from the first on, can be had. After it the world may have changed.
+  std::size_t ReadSome(ClientAddress from, std::span<std::byte> to);
+  Result<> Write(ClientAddress to, std::span<const std::byte> from) override;
+
  private:
   Result<> Read(ClientAddress from, std::span<std::byte> to) override;
-  Result<> Write(ClientAddress to, std::span<const std::byte> from) override;
   CallerServices& services_;
   pid_t tid_;
 };

@@ -29,6 +29,7 @@ CuseServer::CuseServer(EventLoop& loop, FileCalls& calls, CuseHost& host, Direct
       options_(std::move(options)),
       answered_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   calls_.AddSource(*this);
+  calls_.AddTaker([this] { return TakeRequest(); });
 }
 
 Result<> CuseServer::Start() {

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cstdio>
 
 #include "transport/register_file.hpp"
@@ -37,10 +38,27 @@ struct FileCalls::Answer {
 FileCalls::FileCalls(EventLoop& loop)
     : loop_(loop),
       mms_(loop.turn(), *this),
-      services_{loop.turn(), mms_, *this, false, {}},
+      services_{loop.turn(), mms_, *this, false, {}, {}},
       deaths_(loop.context()) {}
 
+void FileCalls::OnCall(pid_t tid) {
+  constexpr u64 kCallsBetweenLooks = 256;
+  if (calls_++ % kCallsBetweenLooks == 8) placement_.Follow(tid);
+}
+
+void FileCalls::StayAwake() {
+  if (!placement_.spin()) return;
+  constexpr std::chrono::microseconds kPatience{50}, kMost{500};  // then timers and others, too
+  const auto start = std::chrono::steady_clock::now();
+  auto last = start;
+  for (auto now = start; now - last < kPatience && now - start < kMost && !Turn::lost();
+       now = std::chrono::steady_clock::now())
+    if (std::ranges::any_of(takers_, [](const auto& take) { return take(); }))
+      last = std::chrono::steady_clock::now();
+}
+
 u64 FileCalls::Add(std::shared_ptr<OpenFile> file) {
+  services_.traced.clear();
   open_files_.emplace(++last_handle_, std::move(file));
   return last_handle_;
 }
@@ -70,8 +88,7 @@ Reply FileCalls::Open(pid_t tid, FileNode& node, std::string_view path, int flag
 
 std::shared_ptr<FileCalls::Answer> FileCalls::Begin(const std::shared_ptr<Request>& request,
                                                     Kind kind, u64 handle) {
-  constexpr u64 kCallsBetweenLooks = 256;
-  if (calls_++ % kCallsBetweenLooks == 8) placement_.Follow(request->tid());
+  OnCall(request->tid());
   auto file = Find(handle);
   if (file == nullptr) {
     if (request->Claim()) request->AnswerError(EBADF);

@@ -65,9 +65,16 @@ class FileCalls final : public OpenFileFinder, private MappedFiles {
   explicit FileCalls(EventLoop& loop);
 
   CallerServices& services() { return services_; }
-  Placement& placement() { return placement_; }
   // Before the loop runs.
   void AddSource(OpenFileSource& source) { sources_.push_back(&source); }
+
+  // `take` takes up one call that waits, and says false when there is none.
+  void AddTaker(std::function<bool()> take) { takers_.push_back(std::move(take)); }
+  // After a call was taken up: the next one of a client on another CPU comes sooner than this thread
+  // could be woken. Takes up what comes, then.
+  void StayAwake();
+  // A client calls: this thread should be near it.
+  void OnCall(pid_t tid);
 
   // A new handle for an open file; Take() ends it.
   u64 Add(std::shared_ptr<OpenFile> file);
@@ -108,6 +115,7 @@ class FileCalls final : public OpenFileFinder, private MappedFiles {
   CallerServices services_;
   Placement placement_;
   std::vector<OpenFileSource*> sources_;
+  std::vector<std::function<bool()>> takers_;
   std::unordered_map<u64, std::shared_ptr<OpenFile>> open_files_;
   u64 last_handle_ = 0;
   u64 calls_ = 0;

@@ -13,8 +13,12 @@ class TracerFile final : public OpenFile {
  public:
   TracerFile(CallerServices& services, pid_t tracer) : services_(services), tracer_(tracer) {
     services_.tracers.insert(tracer_);
+    services_.traced.clear();
   }
-  ~TracerFile() override { services_.tracers.extract(tracer_); }
+  ~TracerFile() override {
+    services_.tracers.extract(tracer_);
+    services_.traced.clear();
+  }
   std::string Name() const override { return "[tracer]"; }
 
  private:

@@ -38,6 +38,7 @@ FuseServer::FuseServer(EventLoop& loop, FileCalls& calls, std::shared_ptr<Direct
       mapped_timer_(loop.context()) {
   root_->Add(kHandover, handover_);
   calls_.AddSource(*this);
+  calls_.AddTaker([this] { return TakeRequest(); });
   root_->Add(kMmio, mmio_);
 }
 
@@ -115,10 +116,7 @@ void FuseServer::WaitForRequest() {
 void FuseServer::OnReadable() {
   // Waits again first: this thread may be lost to the request that it now takes up.
   WaitForRequest();
-  if (TakeRequest()) {
-    if (calls_.placement().spin()) SpinForRequests();
-    return;
-  }
+  if (TakeRequest()) return calls_.StayAwake();
   if (!fuse_session_exited(session_)) return;
   boost::system::error_code ignored;
   descriptor_->cancel(ignored);
@@ -132,16 +130,6 @@ bool FuseServer::TakeRequest() {
   if (!mapped_files_.empty()) ReleaseUnmapped();
   fuse_session_process_buf(session_, &request.buffer);
   return true;
-}
-
-// The next request of a client on another CPU comes sooner than this thread could be woken.
-void FuseServer::SpinForRequests() {
-  constexpr std::chrono::microseconds kPatience{50}, kMost{500};  // then timers and others, too
-  const auto start = std::chrono::steady_clock::now();
-  auto last = start;
-  for (auto now = start; now - last < kPatience && now - start < kMost && !Turn::lost();
-       now = std::chrono::steady_clock::now())
-    if (TakeRequest() || meanwhile_()) last = std::chrono::steady_clock::now();
 }
 
 void FuseServer::Drain() {

@@ -32,10 +32,6 @@ class FuseServer final : public OpenFileSource {
   // Runs in the loop when the file system was unmounted by someone else.
   void set_on_unmounted(std::function<void()> f) { on_unmounted_ = std::move(f); }
 
-  // Another transport whose calls are taken up, one each time, while this one waits awake for its
-  // own: true when there was one.
-  void set_meanwhile(std::function<bool()> f) { meanwhile_ = std::move(f); }
-
   // Tells the server on which device its files appear: stat of the mounted root. From outside the
   // loop, once, before clients come.
   void LearnDevice();
@@ -71,7 +67,6 @@ class FuseServer final : public OpenFileSource {
   // False when nothing was waiting.
   bool TakeRequest();
 
-  void SpinForRequests();
   ssize_t WriteReply(iovec* iov, int count);
   ssize_t ReadRequest(void* buffer, std::size_t size);
   void ProbePassthrough();
@@ -114,7 +109,6 @@ class FuseServer final : public OpenFileSource {
   std::vector<std::shared_ptr<OpenFile>> mapped_files_;  // closed, but mapped by clients
   boost::asio::steady_timer mapped_timer_;
   std::function<void()> on_unmounted_;
-  std::function<bool()> meanwhile_ = [] { return false; };
 };
 
 }  // namespace vfiolab

@@ -1,21 +1,22 @@
-// The calls that FUSE cannot carry: those that return a descriptor, and mmap. The launcher's
-// seccomp filter hands them over; clients outside it do without.
+// The calls that FUSE cannot carry, or not exactly: those that return a descriptor, mmap, lseek, and
+// reads and writes at an offset. The launcher's seccomp filter hands them over; clients outside it
+// do without.
 #pragma once
-#include <linux/seccomp.h>
-
 #include <list>
-#include <thread>
+#include <memory>
 
 #include "transport/cuse_server.hpp"
 #include "transport/fuse_server.hpp"
+#include "transport/side_thread.hpp"
+#include "transport/trapped_call.hpp"
 
 namespace vfiolab {
 
 class Notifier {
  public:
-  // Serves on a thread of its own, because it opens files of `fuse`. `cuse` is null or outlives
-  // this.
+  // `cuse` is null or outlives this.
   Notifier(EventLoop& loop, FileCalls& calls, FuseServer& fuse, CuseServer* cuse);
+  // The loop must not run any more.
   ~Notifier();
 
   // Serves a listener (a descriptor of SECCOMP_FILTER_FLAG_NEW_LISTENER) until the last process
@@ -24,27 +25,31 @@ class Notifier {
 
  private:
   struct Listener;
-  class Ticket;
-  // Gives the file that a call is about, in the core's turn; null when it is not open any more.
-  using Target = std::function<std::shared_ptr<OpenFile>()>;
+  using Call = std::shared_ptr<TrappedCall>;
+  using File = std::shared_ptr<OpenFile>;
 
   void Wait(const std::shared_ptr<Listener>& listener);
   void OnReadable(const std::shared_ptr<Listener>& listener);
-  void HandleIoctl(const std::shared_ptr<Ticket>& ticket);
-  void HandleMmap(const std::shared_ptr<Ticket>& ticket);
-  // A transfer of no bytes, or lseek.
-  void HandleMove(const std::shared_ptr<Ticket>& ticket);
-  void Install(const std::shared_ptr<Ticket>& ticket, const std::string& offer, int flags);
-  // Empty when the file is not ours.
-  Target TargetOf(const Ticket& ticket) const;
+  // Takes up one call; false when none waits.
+  bool TakeCall(const std::shared_ptr<Listener>& listener);
+  void FindFile(const Call& call);
+  // `file` is what the call is about; null when it is not open any more.
+  void Handle(const Call& call, const File& file);
+  void HandleIoctl(const Call& call, OpenFile& file);
+  void HandleMmap(const Call& call, OpenFile& file);
+  void HandleSeek(const Call& call, OpenFile& file);
+  // A transfer of no bytes from or to the current position.
+  void HandleEmpty(const Call& call, OpenFile& file);
+  void Install(const Call& call, const std::string& offer, int flags);
 
   EventLoop& loop_;
   FileCalls& calls_;
   FuseServer& fuse_;
   CuseServer* cuse_;
-  boost::asio::io_context context_;
-  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> keep_;
-  std::thread thread_;
+  std::list<std::shared_ptr<Listener>> listeners_;  // in the core's turn
+  std::weak_ptr<Listener> latest_;                  // where the last call came from
+  std::unique_ptr<SideThread> side_ = std::make_unique<SideThread>();  // opens files of `fuse_`,
+                                                                       // and asks `cuse_`
 };
 
 }  // namespace vfiolab

@@ -157,9 +157,11 @@ class DeviceFile final : public OpenFile {
     bool hidden;
   };
   Step NextStep(u32 region, const RegionFacts& facts, u64 at, std::size_t left) const;
-  // Moves bytes by access(region, at, part, hidden).
+  // Moves bytes between the caller and access(region, at, part, hidden).
   template <class Byte, class Access>
-  Reply InSteps(std::span<Byte> bytes, u64 offset, Access access);
+  Reply InSteps(CallContext& caller, std::span<Byte> bytes, u64 offset, Access access);
+  Reply ReadConfig(CallContext& caller, std::span<std::byte> to, std::size_t at);
+  Reply WriteConfig(CallContext& caller, std::span<const std::byte> from, std::size_t at);
   // The parts of a processor's access, each through access(bar, at, part, whether the BAR is
   // there).
   template <class Byte, class Access>

@@ -148,7 +148,8 @@ DeviceFile::Step DeviceFile::NextStep(u32 region, const RegionFacts& facts, u64 
 }
 
 template <class Byte, class Access>
-Reply DeviceFile::InSteps(std::span<Byte> bytes, u64 offset, Access access) {
+Reply DeviceFile::InSteps(CallContext& caller, std::span<Byte> bytes, u64 offset, Access access) {
+  constexpr bool kReads = !std::is_const_v<Byte>;
   const u32 region = static_cast<u32>(offset >> kRegionShift);
   u64 at = offset & kRegionOffsetMask;
   bytes = bytes.first(TRY(CheckAccess(region, at, bytes.size())));
@@ -156,47 +157,70 @@ Reply DeviceFile::InSteps(std::span<Byte> bytes, u64 offset, Access access) {
   const RegionFacts facts = Facts(region);
   while (!bytes.empty()) {
     const Step step = NextStep(region, facts, at, bytes.size());
+    const auto part = bytes.first(step.length);
+    if (!kReads && !step.hidden) TRY(caller.FromClient(part));
     if (!step.hidden && !device_.Decodes(region)) return Fail(EIO, "memory is disabled in COMMAND");
-    access(region, at, bytes.first(step.length), step.hidden);
+    access(region, at, part, step.hidden);
+    if (kReads) TRY(caller.ToClient(part));
     bytes = bytes.subspan(step.length);
     at += step.length;
   }
   return moved;
 }
 
-Reply DeviceFile::Read(CallContext&, std::span<std::byte> to, u64 offset) {
-  if (to.empty()) return 0;
-  if (offset >> kRegionShift == VFIO_PCI_CONFIG_REGION_INDEX) {
-    const u64 at = offset & kRegionOffsetMask;
-    TRY(CheckConfig(at, to.size()));
-    device_.config().Read(at, to);
-    return static_cast<long>(to.size());
+Reply DeviceFile::ReadConfig(CallContext& caller, std::span<std::byte> to, std::size_t at) {
+  TRY(CheckConfig(at, to.size()));
+  const long moved = static_cast<long>(to.size());
+  while (!to.empty()) {
+    const auto piece = to.first(device_.config().PieceLength(at, to.size()));
+    device_.config().Read(at, piece);
+    TRY(caller.ToClient(piece));
+    to = to.subspan(piece.size());
+    at += piece.size();
   }
-  return InSteps(to, offset, [&](u32 region, u64 at, std::span<std::byte> part, bool hidden) {
-    DeviceSlot& slot = device_.slot();
-    if (hidden)
-      std::ranges::fill(part, std::byte{0xff});
-    else if (IsBar(region))
-      slot.ReadBar(region, at, part);
-    else if (region == VFIO_PCI_ROM_REGION_INDEX)
-      std::ranges::copy(slot.rom().subspan(at, part.size()), part.begin());
-    else
-      slot.device().vga()->Read(at, part);
-  });
+  return moved;
 }
 
-Reply DeviceFile::Write(CallContext&, std::span<const std::byte> from, u64 offset) {
+Reply DeviceFile::WriteConfig(CallContext& caller, std::span<const std::byte> from,
+                              std::size_t at) {
+  TRY(CheckConfig(at, from.size()));
+  const long moved = static_cast<long>(from.size());
+  while (!from.empty()) {
+    const auto piece = from.first(device_.config().PieceLength(at, from.size()));
+    TRY(caller.FromClient(piece));
+    device_.config().Write(at, piece);
+    device_.UpdateMappings();
+    from = from.subspan(piece.size());
+    at += piece.size();
+  }
+  return moved;
+}
+
+Reply DeviceFile::Read(CallContext& caller, std::span<std::byte> to, u64 offset) {
+  if (to.empty()) return 0;
+  if (offset >> kRegionShift == VFIO_PCI_CONFIG_REGION_INDEX)
+    return ReadConfig(caller, to, offset & kRegionOffsetMask);
+  return InSteps(caller, to, offset,
+                 [&](u32 region, u64 at, std::span<std::byte> part, bool hidden) {
+                   DeviceSlot& slot = device_.slot();
+                   if (hidden)
+                     std::ranges::fill(part, std::byte{0xff});
+                   else if (IsBar(region))
+                     slot.ReadBar(region, at, part);
+                   else if (region == VFIO_PCI_ROM_REGION_INDEX)
+                     std::ranges::copy(slot.rom().subspan(at, part.size()), part.begin());
+                   else
+                     slot.device().vga()->Read(at, part);
+                 });
+}
+
+Reply DeviceFile::Write(CallContext& caller, std::span<const std::byte> from, u64 offset) {
   if (from.empty()) return 0;
   const u64 index = offset >> kRegionShift;
   if (index == VFIO_PCI_ROM_REGION_INDEX) return Fail(EINVAL, "a ROM cannot be written");
-  if (index == VFIO_PCI_CONFIG_REGION_INDEX) {
-    const u64 at = offset & kRegionOffsetMask;
-    TRY(CheckConfig(at, from.size()));
-    device_.config().Write(at, from);
-    device_.UpdateMappings();
-    return static_cast<long>(from.size());
-  }
-  return InSteps(from, offset,
+  if (index == VFIO_PCI_CONFIG_REGION_INDEX)
+    return WriteConfig(caller, from, offset & kRegionOffsetMask);
+  return InSteps(caller, from, offset,
                  [&](u32 region, u64 at, std::span<const std::byte> part, bool hidden) {
                    if (hidden) return;
                    if (IsBar(region))

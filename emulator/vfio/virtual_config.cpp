@@ -85,33 +85,18 @@ std::size_t VirtualConfig::PieceLength(std::size_t at, std::size_t left) const {
 }
 
 void VirtualConfig::Read(std::size_t at, std::span<std::byte> to) {
-  while (!to.empty()) {
-    const std::size_t length = PieceLength(at, to.size());
-    StoreLittleEndian(to.first(length), ReadPiece(at, static_cast<unsigned>(length)));
-    to = to.subspan(length);
-    at += length;
-  }
-}
-
-void VirtualConfig::Write(std::size_t at, std::span<const std::byte> from) {
-  while (!from.empty()) {
-    const std::size_t length = PieceLength(at, from.size());
-    WritePiece(at, static_cast<unsigned>(length),
-               static_cast<u32>(LoadLittleEndian(from.first(length))));
-    from = from.subspan(length);
-    at += length;
-  }
-}
-
-u32 VirtualConfig::ReadPiece(std::size_t at, unsigned width) {
+  const auto width = static_cast<unsigned>(to.size());
   const bool bar = at >= PCI_BASE_ADDRESS_0 && at < PCI_ROM_ADDRESS + 4;
   if (bar && bars_written_) SizeBars();
   const u32 from_virtual =
       static_cast<u32>(LoadLittleEndian(std::span{virtual_bits_}.subspan(at, width)));
-  return (slot_.config().Get(at, width) & ~from_virtual) | (Virtual(at, width) & from_virtual);
+  StoreLittleEndian(to, (slot_.config().Get(at, width) & ~from_virtual) |
+                            (Virtual(at, width) & from_virtual));
 }
 
-void VirtualConfig::WritePiece(std::size_t at, unsigned width, u32 value) {
+void VirtualConfig::Write(std::size_t at, std::span<const std::byte> from) {
+  const auto width = static_cast<unsigned>(from.size());
+  const auto value = static_cast<u32>(LoadLittleEndian(from));
   switch (owners_[at]) {
     case Owner::kHeader:
       return WriteHeader(at, width, value);

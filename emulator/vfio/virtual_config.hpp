@@ -25,8 +25,10 @@ class VirtualConfig {
 
   std::size_t size() const { return virtual_.size(); }
 
-  // `at` + count lies inside. Accesses are cut into aligned pieces of 4, 2 and 1 bytes that do not
-  // cross a capability, as the kernel cuts them.
+  // The kernel cuts accesses into aligned pieces of 4, 2 and 1 bytes that do not cross a capability:
+  // how many of the `left` bytes from `at` on are the next one. All lies inside.
+  std::size_t PieceLength(std::size_t at, std::size_t left) const;
+  // Of one piece.
   void Read(std::size_t at, std::span<std::byte> to);
   void Write(std::size_t at, std::span<const std::byte> from);
 
@@ -52,9 +54,6 @@ class VirtualConfig {
   // Bits in `virtual_bits` live here, not in hardware; bits in `writable` may be written.
   void Permit(std::size_t at, unsigned width, u32 virtual_bits, u32 writable);
 
-  std::size_t PieceLength(std::size_t at, std::size_t left) const;
-  u32 ReadPiece(std::size_t at, unsigned width);
-  void WritePiece(std::size_t at, unsigned width, u32 value);
   void WriteDefault(std::size_t at, unsigned width, u32 value);
   void WriteHeader(std::size_t at, unsigned width, u32 value);
   void WriteMsi(std::size_t at, unsigned width, u32 value);

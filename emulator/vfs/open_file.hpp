@@ -33,6 +33,13 @@ class CallContext {
   // EBADF: not open.
   virtual Result<std::shared_ptr<OpenFile>> ImportOpenFile(int fd) = 0;
 
+  // For a file that moves the bytes of a read or write piece by piece, where a transport lets it see
+  // the client's buffer as the kernel would: a piece of a write before it is used (copy_from_user),
+  // one of a read when it is there (copy_to_user). `part` lies in what the file was given. EFAULT: the
+  // buffer is out of reach there, and the call is to end.
+  virtual Result<> FromClient(std::span<const std::byte>) { return {}; }
+  virtual Result<> ToClient(std::span<const std::byte>) { return {}; }
+
   // Whether a mapping of a shared region by this caller reaches the region's own memory.
   virtual bool can_map_regions() const = 0;
   // Whether loads and stores of this caller on a mapped region can be made one by one.

@@ -1,4 +1,6 @@
 // Reads, writes and mappings of BARs.
+#include <sys/uio.h>
+
 #include "client.hpp"
 #include "edu.hpp"
 
@@ -147,6 +149,73 @@ TEST_CASE("two devices do not share registers", "[bar]") {
   WriteRegister(second.device, kEduLiveness, 0x2222);
   CHECK(ReadRegister(first.device, kEduLiveness) == ~0x1111u);
   CHECK(ReadRegister(second.device, kEduLiveness) == ~0x2222u);
+}
+
+TEST_CASE("each part of a pwritev or preadv is an access of its own", "[bar]") {
+  Client client = OpenEdu();
+  auto offset = static_cast<off_t>(RegionOffset(client.device, 0) + kEduLiveness);
+  uint16_t halves[2] = {0x1234, 0x5678};
+  iovec parts[] = {{&halves[0], 2}, {&halves[1], 2}};
+  WriteRegister(client.device, kEduLiveness, 0);
+  REQUIRE(Result::Of(::pwritev(client.device, parts, 2, offset)) == 4);
+  CHECK(ReadRegister(client.device, kEduLiveness) == ~0u);  // edu takes whole words alone
+
+  uint32_t words[2] = {0xabcd, 0};
+  iovec whole[] = {{nullptr, 0}, {&words[0], 4}};
+  CHECK(Result::Of(::pwritev(client.device, whole, 2, offset)) == 4);
+  CHECK(ReadRegister(client.device, kEduLiveness) == ~0xabcdu);
+  iovec both[] = {{&words[1], 4}, {&words[0], 4}};
+  CHECK(Result::Of(::preadv(client.device, both, 2, offset - 4)) == 8);
+  CHECK((words[1] & 0xffff) == 0x00ed);
+  CHECK(words[0] == ~0xabcdu);
+}
+
+TEST_CASE("a preadv ends with the part that is short, or before the one that fails", "[bar]") {
+  Client client = OpenEdu();
+  auto end = static_cast<off_t>(RegionOffset(client.device, 0) + kEduSize);
+  uint8_t bytes[24]{};
+  iovec parts[] = {{bytes, 8}, {bytes + 8, 8}, {bytes + 16, 8}};
+  CHECK(Result::Of(::preadv(client.device, parts, 3, end - 12)) == 12);
+  CHECK(Result::Of(::preadv(client.device, parts, 3, end - 16)) == 16);
+  CHECK(Result::Of(::preadv(client.device, parts, 3, end)) == Errno{EINVAL});
+  parts[1].iov_base = nullptr;
+  CHECK(Result::Of(::preadv(client.device, parts, 3, end - 24)) == 8);
+  parts[0].iov_base = nullptr;
+  CHECK(Result::Of(::preadv(client.device, parts, 3, end - 24)) == Errno{EFAULT});
+}
+
+TEST_CASE("preadv2 takes no flag that wants something of the file", "[bar]") {
+  Client client = OpenEdu();
+  auto offset = static_cast<off_t>(RegionOffset(client.device, 0));
+  uint32_t id = 0;
+  iovec part{&id, sizeof id};
+  CHECK(Result::Of(::preadv2(client.device, &part, 1, offset, 0)) == 4);
+  CHECK((id & 0xffff) == 0x00ed);
+  CHECK(Result::Of(::preadv2(client.device, &part, 1, offset, RWF_NOWAIT)) == Errno{EOPNOTSUPP});
+}
+
+TEST_CASE("a buffer across two pages of which the second cannot be reached", "[bar]") {
+  Client client = OpenEdu();
+  auto* pages = static_cast<uint8_t*>(::mmap(nullptr, 2 * kPage, PROT_READ | PROT_WRITE,
+                                             MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  REQUIRE(pages != MAP_FAILED);
+  uint8_t* end = pages + kPage;
+  ::mprotect(end, kPage, PROT_NONE);
+  uint64_t config = RegionOffset(client.device, VFIO_PCI_CONFIG_REGION_INDEX);
+  uint64_t bar = RegionOffset(client.device, 0);
+  std::memset(end - 8, 0x5a, 8);
+  CHECK(Read(client.device, end - 8, 16, config) == Errno{EFAULT});
+  CHECK(end[-8] == 0x34);  // the vendor's number, and
+  CHECK(end[-7] == 0x12);
+  CHECK(Read(client.device, end - 8, 16, bar + kEduSize - 12) == Errno{EFAULT});
+  CHECK(Read(client.device, end - 8, 16, bar + kEduSize - 8) == 8);  // it is not needed
+  CHECK(Read(client.device, end, 4, bar + kEduSize) == Errno{EINVAL});
+  WriteRegister(client.device, kEduLiveness, 0);
+  uint32_t value = 0x1234;
+  std::memcpy(end - 4, &value, 4);
+  CHECK(Write(client.device, end - 4, 8, bar + kEduLiveness) == Errno{EFAULT});
+  CHECK(ReadRegister(client.device, kEduLiveness) == ~0x1234u);
+  ::munmap(pages, 2 * kPage);
 }
 
 TEST_CASE("where BAR2 of pci-testdev can be mapped, loads and stores agree with pread and pwrite",

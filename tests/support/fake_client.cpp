@@ -109,6 +109,12 @@ void FakeClient::Exec() {
   mm_ = std::make_shared<FakeMm>();
 }
 
+Result<> FakeClient::Reach(u64 size) {
+  if (size > buffer_left) return Fail(EFAULT, "the buffer ends");
+  if (buffer_left != ~u64{0}) buffer_left -= size;
+  return {};
+}
+
 int FakeClient::Add(Descriptor descriptor) {
   descriptors_.emplace(next_fd_, std::move(descriptor));
   return next_fd_++;

@@ -91,6 +91,8 @@ class FakeClient final : public CallContext, public ClientMemory {
   void Signal(int fd);
 
   bool can_map = true;
+  // How many bytes of the buffers of reads and writes are still within reach.
+  u64 buffer_left = ~u64{0};
   bool can_trap_registers = true;
 
   // CallContext
@@ -101,6 +103,8 @@ class FakeClient final : public CallContext, public ClientMemory {
   Result<std::shared_ptr<OpenFile>> ImportOpenFile(int fd) override;
   bool can_map_regions() const override { return can_map; }
   bool can_trap() const override { return can_trap_registers; }
+  Result<> FromClient(std::span<const std::byte> part) override { return Reach(part.size()); }
+  Result<> ToClient(std::span<const std::byte> part) override { return Reach(part.size()); }
 
   // ClientMemory
   Result<> Read(ClientAddress from, std::span<std::byte> to) override;
@@ -112,6 +116,7 @@ class FakeClient final : public CallContext, public ClientMemory {
     std::shared_ptr<OpenFile> file;
   };
   int Add(Descriptor descriptor);
+  Result<> Reach(u64 size);
 
   pid_t tid_;
   std::shared_ptr<FakeMm> mm_ = std::make_shared<FakeMm>();

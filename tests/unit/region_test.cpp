@@ -204,6 +204,57 @@ TEST_CASE("an unaligned access is cut into naturally aligned pieces", "[regions]
   CHECK(LoadLittleEndian(bytes) == 0x333333332222ff);
 }
 
+TEST_CASE("a write is made up to the piece that cannot be fetched, and is EFAULT", "[regions]") {
+  Lab bench;
+  std::array<std::byte, 16> ones;
+  ones.fill(std::byte{0xff});
+  bench.client.buffer_left = 11;
+  CHECK(bench.Write(bench.device, Region(0), ones) == -EFAULT);
+  bench.client.buffer_left = ~u64{0};
+  CHECK(bench.Load<u64>(bench.device, Region(0)) == ~u64{0});
+  CHECK(bench.Load<u64>(bench.device, Region(0) + 8) == 0);
+}
+
+TEST_CASE("a read whose buffer ends early is EFAULT, of a BAR and of config space", "[regions]") {
+  Lab bench;
+  std::array<std::byte, 16> bytes{};
+  bench.client.buffer_left = 8;
+  CHECK(bench.Read(bench.device, Region(0), bytes) == -EFAULT);
+  bench.client.buffer_left = 8;
+  CHECK(bench.Read(bench.device, kConfig, bytes) == -EFAULT);
+  CHECK(LoadLittleEndian(std::span{bytes}.first(4)) == bench.slot().config().Get(0, 4));
+}
+
+TEST_CASE("a config write is made up to the piece that cannot be fetched", "[regions]") {
+  Lab bench;
+  const std::array bytes{std::byte{0x77}, std::byte{0x88}};
+  bench.client.buffer_left = 1;
+  CHECK(bench.Write(bench.device, kConfig + PCI_CACHE_LINE_SIZE, bytes) == -EFAULT);
+  bench.client.buffer_left = ~u64{0};
+  CHECK(bench.Load<u8>(bench.device, kConfig + PCI_CACHE_LINE_SIZE) == 0);
+}
+
+TEST_CASE("a bad offset comes before a bad buffer, disabled memory before that of a read",
+          "[regions]") {
+  Lab bench;
+  std::array<std::byte, 4> bytes{};
+  bench.client.buffer_left = 0;
+  CHECK(bench.Read(bench.device, Region(3) + 0x1000, bytes) == -EINVAL);
+  CHECK(bench.Write(bench.device, Region(3) + 0x1000, bytes) == -EINVAL);
+  bench.client.buffer_left = ~u64{0};
+  bench.SetCommand(0);
+  bench.client.buffer_left = 0;
+  CHECK(bench.Read(bench.device, Region(3), bytes) == -EIO);
+  CHECK(bench.Write(bench.device, Region(3), bytes) == -EFAULT);
+}
+
+TEST_CASE("the MSI-X table drops writes without looking at the buffer", "[regions]") {
+  Lab bench;
+  const std::array<std::byte, 8> bytes{};
+  bench.client.buffer_left = 0;
+  CHECK(bench.Write(bench.device, Region(5), bytes) == 8);
+}
+
 TEST_CASE("memory of a BAR keeps what is written", "[regions]") {
   Lab bench;
   bench.Store<u64>(bench.device, Region(0) + 0xfff8, 0x0123456789abcdef);

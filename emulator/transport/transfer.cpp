@@ -1,0 +1,138 @@
+#include "transport/transfer.hpp"
+
+#include <limits.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+
+#include <algorithm>
+
+#include "process/buffer_caller.hpp"
+
+namespace vfiolab {
+namespace {
+
+// Others have their turn after that much. A multiple of each step in which a region moves.
+constexpr u64 kMostAtOnce = 1_MiB;
+constexpr u64 kMostInAll = INT_MAX & ~(kPageSize - 1);  // MAX_RW_COUNT
+
+bool IsVector(int number) { return number != SYS_pread64 && number != SYS_pwrite64; }
+
+}  // namespace
+
+bool Transfer::Is(int number) {
+  switch (number) {
+    case SYS_pread64:
+    case SYS_pwrite64:
+    case SYS_preadv:
+    case SYS_pwritev:
+    case SYS_preadv2:
+    case SYS_pwritev2:
+      return true;
+    default:
+      return false;
+  }
+}
+
+Transfer::Transfer(EventLoop& loop, FileCalls& calls, std::shared_ptr<TrappedCall> call,
+                   std::shared_ptr<OpenFile> file)
+    : loop_(loop),
+      calls_(calls),
+      call_(std::move(call)),
+      file_(std::move(file)),
+      writes_(call_->number() == SYS_pwrite64 || call_->number() == SYS_pwritev ||
+              call_->number() == SYS_pwritev2),
+      offset_(call_->argument(3)) {}
+
+void Transfer::Start(EventLoop& loop, FileCalls& calls, std::shared_ptr<TrappedCall> call,
+                     std::shared_ptr<OpenFile> file) {
+  const std::shared_ptr<Transfer> transfer(
+      new Transfer(loop, calls, std::move(call), std::move(file)));
+  transfer->segments_ = transfer->FindSegments();
+  if (transfer->segments_.empty()) return transfer->call_->Continue();
+  transfer->Continue();
+}
+
+std::vector<Transfer::Segment> Transfer::FindSegments() const {
+  constexpr u64 kEndOfAddresses = 0x7ffffffff000;
+  if (!file_->takes_offsets() || !call_->OpenedFor(!writes_, writes_)) return {};
+  if (offset_ > LONG_MAX - kMostInAll) return {};
+  std::vector<Segment> segments;
+  if (!IsVector(call_->number()))
+    segments.push_back({call_->argument(1), std::min(call_->argument(2), kMostInAll)});
+  else if (auto vector = ReadVector())
+    segments = *std::move(vector);
+  u64 total = 0;
+  for (Segment& segment : segments) {
+    if (segment.size > kEndOfAddresses || segment.address > kEndOfAddresses - segment.size)
+      return {};
+    segment.size = std::min(segment.size, kMostInAll - total);
+    total += segment.size;
+  }
+  return segments;
+}
+
+std::optional<std::vector<Transfer::Segment>> Transfer::ReadVector() const {
+  constexpr u64 kFlags = 5;
+  const bool has_flags = call_->number() == SYS_preadv2 || call_->number() == SYS_pwritev2;
+  if (has_flags && call_->argument(kFlags) != 0) return std::nullopt;
+  const u64 count = call_->argument(2);
+  if (count > IOV_MAX) return std::nullopt;
+  std::vector<iovec> vector(count);
+  Caller caller(calls_.services(), call_->tid());
+  CallContext& context = caller;
+  if (!context.memory().Read(ClientAddress{call_->argument(1)},
+                             std::as_writable_bytes(std::span{vector})))
+    return std::nullopt;
+  std::vector<Segment> segments;
+  for (const iovec& part : vector)
+    if (part.iov_len != 0) segments.push_back({reinterpret_cast<u64>(part.iov_base), part.iov_len});
+  return segments;
+}
+
+Result<long> Transfer::Move(std::size_t size) {
+  BufferCaller caller(calls_.services(), call_->tid(),
+                      ClientAddress{segments_[segment_].address + at_}, size);
+  const auto value_of = [](Reply reply) -> Result<long> {
+    if (reply.deferred()) return Fail(EAGAIN, "no device's file defers a transfer");
+    return std::move(reply.completion().value);
+  };
+  if (writes_) {
+    caller.Fetch();
+    return value_of(loop_.door().Write(loop_.Now(), caller, *file_, caller.bytes(), offset_));
+  }
+  const Result<long> value =
+      value_of(loop_.door().Read(loop_.Now(), caller, *file_, caller.bytes(), offset_));
+  const Result<> flushed = caller.Flush();
+  if (value && !flushed) return Failure{flushed.error()};
+  return value;
+}
+
+void Transfer::Continue() {
+  loop_.turn().SetOnCutOff([call = call_] { call->FailWith(EFAULT); });
+  const u64 left = segments_[segment_].size - at_;
+  const auto size = static_cast<std::size_t>(std::min(left, kMostAtOnce));
+  const Result<long> moved = Move(size);
+  if (!moved) return Finish(moved);
+  at_ += static_cast<u64>(*moved);
+  offset_ += static_cast<u64>(*moved);
+  if (static_cast<std::size_t>(*moved) < size) return Finish(static_cast<long>(at_));
+  if (at_ == segments_[segment_].size) {
+    if (segment_ + 1 == segments_.size()) return Finish(static_cast<long>(at_));
+    done_ += static_cast<long>(std::exchange(at_, 0));
+    ++segment_;
+  }
+  boost::asio::post(loop_.context(), [self = shared_from_this()] {
+    if (self->call_->waits()) self->Continue();
+  });
+}
+
+void Transfer::Finish(Result<long> last) {
+  if (last)
+    call_->Return(done_ + *last);
+  else if (done_ > 0)
+    call_->Return(done_);
+  else
+    call_->FailWith(last.error().code);
+}
+
+}  // namespace vfiolab

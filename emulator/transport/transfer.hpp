@@ -1,0 +1,51 @@
+// pread, pwrite and their kin on a device's file. FUSE looks at the client's buffer before it tells
+// anyone of the call, hands over no more of it than is there, and joins the parts of a preadv: here
+// the file meets the buffer as it would meet it in the kernel.
+#pragma once
+#include <optional>
+#include <vector>
+
+#include "transport/file_calls.hpp"
+#include "transport/trapped_call.hpp"
+
+namespace vfiolab {
+
+class Transfer final : public std::enable_shared_from_this<Transfer> {
+ public:
+  // Whether this is such a call.
+  static bool Is(int number);
+
+  // Makes the transfer, or leaves it to the kernel where it is refused for any file. In the core's
+  // turn; a long one goes on after others have had theirs.
+  static void Start(EventLoop& loop, FileCalls& calls, std::shared_ptr<TrappedCall> call,
+                    std::shared_ptr<OpenFile> file);
+
+ private:
+  // A part of the client's buffer: the file sees one call for each, as of a driver without iterators.
+  struct Segment {
+    u64 address;
+    u64 size;
+  };
+
+  Transfer(EventLoop& loop, FileCalls& calls, std::shared_ptr<TrappedCall> call,
+           std::shared_ptr<OpenFile> file);
+  // None where the kernel has something to refuse, or nothing to move.
+  std::vector<Segment> FindSegments() const;
+  std::optional<std::vector<Segment>> ReadVector() const;
+  void Continue();
+  Result<long> Move(std::size_t size);
+  void Finish(Result<long> last);
+
+  EventLoop& loop_;
+  FileCalls& calls_;
+  std::shared_ptr<TrappedCall> call_;
+  std::shared_ptr<OpenFile> file_;
+  bool writes_;
+  u64 offset_;
+  std::vector<Segment> segments_;
+  std::size_t segment_ = 0;  // the one under way
+  u64 at_ = 0;               // how far that has come
+  long done_ = 0;            // bytes of those before it
+};
+
+}  // namespace vfiolab

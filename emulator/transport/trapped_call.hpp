@@ -1,0 +1,49 @@
+// A system call of a client that the launcher's seccomp filter has stopped.
+#pragma once
+#include <linux/seccomp.h>
+#include <sys/types.h>
+
+#include <atomic>
+#include <memory>
+#include <string>
+
+#include "base/bytes.hpp"
+#include "base/unique_fd.hpp"
+
+namespace vfiolab {
+
+// Answered once, whoever comes first; from any thread.
+class TrappedCall {
+ public:
+  // `listener` is where it came from, and stays open as long as `keep`.
+  TrappedCall(int listener, std::shared_ptr<const void> keep, const seccomp_notif& call)
+      : listener_(listener), keep_(std::move(keep)), call_(call) {}
+
+  int number() const { return call_.data.nr; }
+  pid_t tid() const { return static_cast<pid_t>(call_.pid); }
+  u64 argument(unsigned i) const { return call_.data.args[i]; }
+  // The caller's descriptor that the call is about.
+  int descriptor() const;
+  // Whether that was opened for what the call does: the kernel asks that before it asks the file.
+  bool OpenedFor(bool reads, bool writes) const;
+  // Whether the caller still waits.
+  bool waits() const;
+
+  // The kernel goes on with the call as if it had not been trapped.
+  void Continue() { Respond(0, 0, SECCOMP_USER_NOTIF_FLAG_CONTINUE); }
+  void Return(long value) { Respond(value, 0, 0); }
+  void FailWith(int code) { Respond(0, -code, 0); }
+  // Installs `fd` in the caller as the result of the call. Our copy is closed before the caller
+  // goes on: when it closes its own, nothing must keep the file open.
+  void ReturnDescriptor(UniqueFd fd, int flags);
+
+ private:
+  void Respond(long value, int error, u32 flags);
+
+  int listener_;
+  std::shared_ptr<const void> keep_;
+  seccomp_notif call_;
+  std::atomic<bool> answered_{false};
+};
+
+}  // namespace vfiolab

@@ -59,7 +59,7 @@ struct StartFailure {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   StartOrder order;
   if (::recv(socket, &order, sizeof order, 0) != sizeof order) ::_exit(127);
-  // The keeper answers when it traces this process.
+  // The keeper answers, when it traces this process or knows that it does not.
   char traced = 0;
   if (::send(keeper, &order, sizeof order, MSG_NOSIGNAL) != sizeof order ||
       ::recv(keeper, &traced, 1, 0) != 1)
@@ -70,7 +70,7 @@ struct StartFailure {
   std::vector<char*> argv;
   for (const std::string& word : command) argv.push_back(const_cast<char*>(word.c_str()));
   argv.push_back(nullptr);
-  auto listener = InstallFilter();
+  auto listener = InstallFilter(traced != 0);
   if (!listener) Report(socket, listener.error());
   SendDescriptor(socket, listener->get());
   listener->Reset();
@@ -101,7 +101,7 @@ void KillLeftovers() {
 // Traces the client if it has been ordered so and a device has registers to map.
 std::unique_ptr<tracer::Tracer> TraceClient(const StartOrder& order, pid_t client) {
   if (!order.trap) return nullptr;
-  auto tracer = tracer::Tracer::Open(order.tree);
+  auto tracer = tracer::Tracer::Open(order.tree, IsHandedOver);
   if (!tracer) return nullptr;
   if (const auto seized = (*tracer)->Seize(client); !seized) {
     fmt::print(stderr, "vfiolab: registers cannot be mapped: {}\n", seized.error().reason);
@@ -134,7 +134,8 @@ void Child::Keep(pid_t launcher, const std::function<void(int keeper)>& run_clie
   StartOrder order;
   if (::recv(kGate, &order, sizeof order, 0) == sizeof order) {
     kept.tracer_ = TraceClient(order, client);
-    ::send(kGate, "", 1, MSG_NOSIGNAL);
+    const char traced = kept.tracer_ != nullptr ? 1 : 0;
+    ::send(kGate, &traced, 1, MSG_NOSIGNAL);
   }
   ::close(kGate);
   ::_exit(kept.WaitForExit());

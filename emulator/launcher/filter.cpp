@@ -9,6 +9,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
+#include <algorithm>
 #include <memory>
 #include <vector>
 
@@ -22,6 +23,8 @@ namespace {
 constexpr unsigned kWaitKillable = 1u << 5;
 
 constexpr unsigned kReturningDescriptors[] = {VFIO_GROUP_GET_DEVICE_FD, VFIO_DEVICE_FEATURE};
+constexpr int kTransfers[] = {SYS_pread64, SYS_pwrite64, SYS_preadv,
+                              SYS_pwritev, SYS_preadv2,  SYS_pwritev2};
 
 // FUSE copies as many bytes as the number of a command says, and fails where they are not there,
 // before the emulator hears of it. VFIO has no command whose number says so: what has its letter
@@ -40,16 +43,15 @@ void TrapSizedCommands(scmp_filter_ctx context) {
 
 // FUSE moves the position of any file, has nothing to ask about a transfer of no bytes, and has no
 // use for a buffer that is not there, or not all of it.
-void TrapWhatFuseAnswers(scmp_filter_ctx context) {
+void TrapWhatFuseAnswers(scmp_filter_ctx context, bool all_buffers) {
   seccomp_rule_add(context, SCMP_ACT_NOTIFY, SCMP_SYS(lseek), 1, SCMP_A2(SCMP_CMP_LE, SEEK_MAX));
-  for (const int call : {SCMP_SYS(read), SCMP_SYS(write)})
+  for (const int call : {SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(pread64), SCMP_SYS(pwrite64)})
     seccomp_rule_add(context, SCMP_ACT_NOTIFY, call, 1, SCMP_A2(SCMP_CMP_EQ, 0));
-  for (const int call : {SCMP_SYS(pread64), SCMP_SYS(pwrite64), SCMP_SYS(preadv),
-                         SCMP_SYS(pwritev), SCMP_SYS(preadv2), SCMP_SYS(pwritev2)})
-    seccomp_rule_add(context, SCMP_ACT_NOTIFY, call, 0);
+  if (!all_buffers) return;
+  for (const int call : kTransfers) seccomp_rule_add(context, SCMP_ACT_NOTIFY, call, 0);
 }
 
-Result<std::vector<sock_filter>> BuildProgram() {
+Result<std::vector<sock_filter>> BuildProgram(bool traced) {
   const std::unique_ptr<void, decltype(&seccomp_release)> context(seccomp_init(SCMP_ACT_ALLOW),
                                                                   &seccomp_release);
   if (!context) return Fail(ENOMEM, "libseccomp");
@@ -59,7 +61,7 @@ Result<std::vector<sock_filter>> BuildProgram() {
     seccomp_rule_add(context.get(), SCMP_ACT_NOTIFY, SCMP_SYS(ioctl), 1,
                      SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffff, command));
   TrapSizedCommands(context.get());
-  TrapWhatFuseAnswers(context.get());
+  TrapWhatFuseAnswers(context.get(), traced);
   seccomp_rule_add(context.get(), SCMP_ACT_NOTIFY, SCMP_SYS(mmap), 1,
                    SCMP_A3(SCMP_CMP_MASKED_EQ, MAP_ANONYMOUS, 0));
   const UniqueFd file(::memfd_create("filter", MFD_CLOEXEC));
@@ -74,8 +76,25 @@ Result<std::vector<sock_filter>> BuildProgram() {
 
 }  // namespace
 
-Result<UniqueFd> InstallFilter() {
-  std::vector<sock_filter> program = TRY(BuildProgram());
+bool IsHandedOver(const tracer::SystemCall& call) {
+  const auto command = static_cast<unsigned>(call.arguments[1]);
+  switch (call.number) {
+    case SYS_ioctl:
+      return std::ranges::count(kReturningDescriptors, command) != 0 || command == ~0u ||
+             (_IOC_TYPE(command) == VFIO_TYPE && _IOC_SIZE(command) != 0);
+    case SYS_read:
+    case SYS_write:
+      return call.arguments[2] == 0;
+    case SYS_mmap:
+    case SYS_lseek:
+      return true;
+    default:
+      return std::ranges::count(kTransfers, call.number) != 0;
+  }
+}
+
+Result<UniqueFd> InstallFilter(bool traced) {
+  std::vector<sock_filter> program = TRY(BuildProgram(traced));
   const sock_fprog filter{static_cast<unsigned short>(program.size()), program.data()};
   const auto install = [&](unsigned flags) {
     return static_cast<int>(::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,

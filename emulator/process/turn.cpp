@@ -67,7 +67,7 @@ void Turn::Give() {
   {
     const std::lock_guard lock(mutex_);
     taken_ = false;
-    current_cut_off_ = nullptr;
+    call_ = nullptr;
   }
   free_.notify_all();
 }
@@ -123,7 +123,7 @@ void Turn::LookForSlowClients() {
   for (Stuck& stuck : stuck_) {
     if (stuck.is_cut_off || now - stuck.since < kCutOff) continue;
     stuck.is_cut_off = true;
-    if (stuck.cut_off) std::exchange(stuck.cut_off, nullptr)();
+    if (stuck.call != nullptr) std::exchange(stuck.call, nullptr)->OnCutOff();
   }
   std::erase_if(stuck_, [this](const Stuck& s) {
     const bool gone = s.returned && ThreadGroupOf(s.process) == 0;
@@ -137,7 +137,7 @@ void Turn::LookForSlowClients() {
   const pid_t process = ThreadGroupOf(access_client_);
   if (!access_.compare_exchange_strong(access, 0, std::memory_order_acq_rel)) return;
   // From here to Return(), which needs the mutex, the holder is inside the access.
-  Stuck stuck{access, process, now, std::exchange(current_cut_off_, nullptr)};
+  Stuck stuck{access, process, now, std::exchange(call_, nullptr)};
   stuck_.push_back(std::move(stuck));
   ++stuck_count_;
   taken_ = false;

@@ -8,12 +8,21 @@
 #include <condition_variable>
 #include <functional>
 #include <list>
+#include <memory>
 #include <mutex>
 #include <thread>
 
 #include "base/bytes.hpp"
 
 namespace vfiolab {
+
+// A call of a client that is under way.
+class CutOff {
+ public:
+  virtual ~CutOff() = default;
+  // Ends it with EFAULT, unless it has ended; from any thread.
+  virtual void OnCutOff() = 0;
+};
 
 class Turn {
  public:
@@ -61,9 +70,18 @@ class Turn {
     u64 number_;
   };
 
-  // What the holder is doing on behalf of a client; run by the watchdog when that client is cut
-  // off, on another thread, at most once and only while the call has not ended.
-  void SetOnCutOff(std::function<void()> cut_off) { current_cut_off_ = std::move(cut_off); }
+  // What the holder does on behalf of a client, as long as this lives: told by the watchdog, on
+  // another thread, at most once, when that client is cut off.
+  class Call {
+   public:
+    Call(Turn& turn, std::shared_ptr<CutOff> call) : turn_(turn) { turn_.call_ = std::move(call); }
+    ~Call() { turn_.call_.reset(); }
+    Call(const Call&) = delete;
+    Call& operator=(const Call&) = delete;
+
+   private:
+    Turn& turn_;
+  };
 
   // Whether the calling thread lost its turn since it took it last. Others have then taken over
   // what it did, and it should end.
@@ -78,7 +96,7 @@ class Turn {
     u64 access;
     pid_t process;  // thread group; 0 when it is already gone
     std::chrono::steady_clock::time_point since;
-    std::function<void()> cut_off;
+    std::shared_ptr<CutOff> call;
     bool is_cut_off = false;
     bool returned = false;
   };
@@ -100,7 +118,7 @@ class Turn {
   std::atomic<u64> access_{0};  // the access under way; 0: none
   pid_t access_client_ = 0;
   u64 last_access_ = 0;
-  std::function<void()> current_cut_off_;
+  std::shared_ptr<CutOff> call_;
   std::function<void()> relieve_ = [] {};
   std::function<void()> wake_ = [] {};
 

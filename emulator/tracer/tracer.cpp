@@ -30,8 +30,9 @@ int TurnIntoSegfault(pid_t tid, u64 address) {
 
 }  // namespace
 
-Result<std::unique_ptr<Tracer>> Tracer::Open(const std::string& tree) {
-  return std::unique_ptr<Tracer>(new Tracer(TRY(DeviceAccess::Open(tree))));
+Result<std::unique_ptr<Tracer>> Tracer::Open(const std::string& tree,
+                                             bool (*is_handed_over)(const SystemCall&)) {
+  return std::unique_ptr<Tracer>(new Tracer(TRY(DeviceAccess::Open(tree)), is_handed_over));
 }
 
 Result<> Tracer::Seize(pid_t process) {
@@ -94,6 +95,7 @@ void Tracer::Take(pid_t tid, int status) {
     Forget(static_cast<pid_t>(former));
   }
   const int deliver = event != 0 ? 0 : signal == SIGBUS ? OnBusError(tid) : signal;
+  if (deliver != 0) BeginAnew(tid, is_handed_over_);
   ::ptrace(PTRACE_CONT, tid, nullptr, static_cast<long>(deliver));
 }
 

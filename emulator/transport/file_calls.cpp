@@ -28,13 +28,6 @@ bool IsDying(pid_t tid) {
 
 }  // namespace
 
-struct FileCalls::Answer {
-  std::shared_ptr<Request> request;
-  Kind kind;
-  std::shared_ptr<OpenFile> file;
-  std::vector<std::byte> data;  // of a read
-};
-
 FileCalls::FileCalls(EventLoop& loop)
     : loop_(loop),
       mms_(loop.turn(), *this),
@@ -86,36 +79,33 @@ Reply FileCalls::Open(pid_t tid, FileNode& node, std::string_view path, int flag
   return reply;
 }
 
-std::shared_ptr<FileCalls::Answer> FileCalls::Begin(const std::shared_ptr<Request>& request,
-                                                    Kind kind, u64 handle) {
+bool FileCalls::Begin(const std::shared_ptr<Request>& request, Request::Kind kind, u64 handle) {
   OnCall(request->tid());
-  auto file = Find(handle);
-  if (file == nullptr) {
+  request->kind_ = kind;
+  request->file_ = Find(handle);
+  if (request->file_ == nullptr) {
     if (request->Claim()) request->AnswerError(EBADF);
-    return nullptr;
+    return false;
   }
-  loop_.turn().SetOnCutOff([request] {
-    if (request->Claim()) request->AnswerError(EFAULT);
-  });
-  return std::make_shared<Answer>(request, kind, std::move(file), std::vector<std::byte>{});
+  return true;
 }
 
-void FileCalls::Finish(const std::shared_ptr<Answer>& answer, Reply reply) {
+void FileCalls::Finish(const std::shared_ptr<Request>& request, Reply reply) {
   if (!reply.deferred()) {
-    Send(*answer, reply.completion());
+    Send(*request, reply.completion());
     return;
   }
   auto pending = reply.pending();
-  pending->OnDone([this, answer](Completion completion) {
-    if (!completion.data.empty()) answer->data = std::move(completion.data);
-    Send(*answer, completion);
+  pending->OnDone([this, request](Completion completion) {
+    if (!completion.data.empty()) request->data_ = std::move(completion.data);
+    Send(*request, completion);
   });
-  const auto end = [request = answer->request, pending] {
+  const auto end = [request, pending] {
     pending->Cancel();
     if (request->Claim()) request->AnswerError(EINTR);
   };
-  waiting_[answer->request->key()] = {end, answer->request->tid(), pending->interruptible()};
-  answer->request->ExpectInterrupt();
+  waiting_[request->key()] = {end, request->tid(), pending->interruptible()};
+  request->ExpectInterrupt();
 }
 
 void FileCalls::Interrupt(const Request::Key& key) {
@@ -145,18 +135,19 @@ void FileCalls::WaitForDeaths() {
   });
 }
 
-void FileCalls::Send(Answer& answer, Completion& completion) {
-  Request& request = *answer.request;
+void FileCalls::Send(Request& request, Completion& completion) {
+  // The request may be kept until the next one comes: the file must not.
+  request.file_.reset();
   if (!request.Claim()) return;
   waiting_.erase(request.key());
   const Result<long>& value = completion.value;
-  if (answer.kind == Kind::kIoctl) {
+  if (request.kind_ == Request::Kind::kIoctl) {
     // An errno goes into the result: as an error of the request ENOSYS would become ENOTTY.
     request.AnswerIoctl(value ? static_cast<int>(*value) : -value.error().code);
   } else if (!value) {
     request.AnswerError(value.error().code);
-  } else if (answer.kind == Kind::kRead) {
-    request.AnswerRead(std::span{answer.data}.first(static_cast<std::size_t>(*value)));
+  } else if (request.kind_ == Request::Kind::kRead) {
+    request.AnswerRead(std::span{request.data_}.first(static_cast<std::size_t>(*value)));
   } else {
     request.AnswerWrite(static_cast<std::size_t>(*value));
   }
@@ -164,36 +155,36 @@ void FileCalls::Send(Answer& answer, Completion& completion) {
 
 void FileCalls::Read(const std::shared_ptr<Request>& request, std::size_t size, u64 offset,
                      u64 handle) {
-  const auto answer = Begin(request, Kind::kRead, handle);
-  if (answer == nullptr) return;
-  answer->data.resize(size);
-  if (auto* registers = dynamic_cast<RegisterFile*>(answer->file.get()))
-    return Finish(answer, registers->Load(answer->data, offset));
+  if (!Begin(request, Request::Kind::kRead, handle)) return;
+  const Turn::Call call(loop_.turn(), request);
+  request->data_.resize(size);
+  if (auto* registers = dynamic_cast<RegisterFile*>(request->file_.get()))
+    return Finish(request, registers->Load(request->data_, offset));
   Caller caller(services_, request->tid());
-  Finish(answer, loop_.door().Read(loop_.Now(), caller, *answer->file, answer->data, offset));
+  Finish(request, loop_.door().Read(loop_.Now(), caller, *request->file_, request->data_, offset));
 }
 
 void FileCalls::Write(const std::shared_ptr<Request>& request, std::span<const std::byte> from,
                       u64 offset, u64 handle) {
-  const auto answer = Begin(request, Kind::kWrite, handle);
-  if (answer == nullptr) return;
-  if (auto* registers = dynamic_cast<RegisterFile*>(answer->file.get()))
-    return Finish(answer, registers->Store(from, offset));
+  if (!Begin(request, Request::Kind::kWrite, handle)) return;
+  const Turn::Call call(loop_.turn(), request);
+  if (auto* registers = dynamic_cast<RegisterFile*>(request->file_.get()))
+    return Finish(request, registers->Store(from, offset));
   Caller caller(services_, request->tid());
-  Finish(answer, loop_.door().Write(loop_.Now(), caller, *answer->file, from, offset));
+  Finish(request, loop_.door().Write(loop_.Now(), caller, *request->file_, from, offset));
 }
 
 void FileCalls::Ioctl(const std::shared_ptr<Request>& request, u32 command, u64 argument,
                       u64 handle) {
-  const auto answer = Begin(request, Kind::kIoctl, handle);
-  if (answer == nullptr) return;
+  if (!Begin(request, Request::Kind::kIoctl, handle)) return;
+  const Turn::Call call(loop_.turn(), request);
   Caller caller(services_, request->tid());
-  Reply reply = loop_.door().Ioctl(loop_.Now(), caller, *answer->file, command, argument);
+  Reply reply = loop_.door().Ioctl(loop_.Now(), caller, *request->file_, command, argument);
   if (!reply.deferred() && reply.completion().opened) {
     // A request cannot put a descriptor into the caller: the launcher's notifier does.
     reply = Fail(EOPNOTSUPP, "the ioctl returns a descriptor: start the client with vfiolab run");
   }
-  Finish(answer, std::move(reply));
+  Finish(request, std::move(reply));
 }
 
 Result<std::shared_ptr<OpenFile>> FileCalls::FindOpenFile(pid_t tid, int fd) {

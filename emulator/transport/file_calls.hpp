@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <atomic>
+#include <cerrno>
 #include <map>
 #include <unordered_map>
 #include <vector>
@@ -16,7 +17,7 @@ namespace vfiolab {
 
 // One request of the kernel about an open file. It is answered once: whoever claims that right
 // does it, from whichever thread; the others stay silent.
-class Request {
+class Request : public CutOff {
  public:
   // Tells requests that are under way apart: by what they came, and their number there.
   struct Key {
@@ -26,7 +27,6 @@ class Request {
   };
 
   Request(Key key, pid_t tid) : key_(key), tid_(tid) {}
-  virtual ~Request() = default;
   const Key& key() const { return key_; }
   pid_t tid() const { return tid_; }  // of the calling thread
 
@@ -41,10 +41,21 @@ class Request {
   // The call waits: from now on its interruption has to come to FileCalls::Interrupt().
   virtual void ExpectInterrupt() = 0;
 
+  void OnCutOff() override {
+    if (Claim()) AnswerError(EFAULT);
+  }
+
  private:
+  friend class FileCalls;
+  enum class Kind { kRead, kWrite, kIoctl };
+
   Key key_;
   pid_t tid_;
   std::atomic<bool> claimed_{false};
+  // While FileCalls has it:
+  Kind kind_{};
+  std::shared_ptr<OpenFile> file_;
+  std::vector<std::byte> data_;  // of a read
 };
 
 // Finds the open files behind descriptors of one kind.
@@ -100,14 +111,12 @@ class FileCalls final : public OpenFileFinder, private MappedFiles {
 
  private:
   MappedKind KindOf(dev_t device, ino_t inode) override;
-  enum class Kind { kRead, kWrite, kIoctl };
-  struct Answer;
 
-  // The answer to `request`, which EFAULT claims when the client is cut off meanwhile.
-  std::shared_ptr<Answer> Begin(const std::shared_ptr<Request>& request, Kind kind, u64 handle);
+  // False when no file is open under the handle: the request is then answered.
+  bool Begin(const std::shared_ptr<Request>& request, Request::Kind kind, u64 handle);
   // Sends what a call came to; waits where it is deferred.
-  void Finish(const std::shared_ptr<Answer>& answer, Reply reply);
-  void Send(Answer& answer, Completion& completion);
+  void Finish(const std::shared_ptr<Request>& request, Reply reply);
+  void Send(Request& request, Completion& completion);
   void WaitForDeaths();
 
   EventLoop& loop_;

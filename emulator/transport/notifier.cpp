@@ -107,7 +107,7 @@ void Notifier::FindFile(const Call& call) {
 void Notifier::Handle(const Call& call, const File& file) {
   if (file == nullptr) return call->Continue();
   calls_.OnCall(call->tid());
-  loop_.turn().SetOnCutOff([call] { call->FailWith(EFAULT); });
+  const Turn::Call under_way(loop_.turn(), call);
   const int number = call->number();
   if (number == SYS_ioctl) return HandleIoctl(call, *file);
   if (number == SYS_mmap) return HandleMmap(call, *file);

@@ -108,7 +108,6 @@ Result<long> Transfer::Move(std::size_t size) {
 }
 
 void Transfer::Continue() {
-  loop_.turn().SetOnCutOff([call = call_] { call->FailWith(EFAULT); });
   const u64 left = segments_[segment_].size - at_;
   const auto size = static_cast<std::size_t>(std::min(left, kMostAtOnce));
   const Result<long> moved = Move(size);
@@ -122,6 +121,7 @@ void Transfer::Continue() {
     ++segment_;
   }
   boost::asio::post(loop_.context(), [self = shared_from_this()] {
+    const Turn::Call under_way(self->loop_.turn(), self->call_);
     if (self->call_->waits()) self->Continue();
   });
 }

@@ -6,8 +6,6 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-#include <cerrno>
-
 namespace vfiolab {
 
 int TrappedCall::descriptor() const {

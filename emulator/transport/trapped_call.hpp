@@ -4,16 +4,18 @@
 #include <sys/types.h>
 
 #include <atomic>
+#include <cerrno>
 #include <memory>
 #include <string>
 
 #include "base/bytes.hpp"
 #include "base/unique_fd.hpp"
+#include "process/turn.hpp"
 
 namespace vfiolab {
 
 // Answered once, whoever comes first; from any thread.
-class TrappedCall {
+class TrappedCall final : public CutOff {
  public:
   // `listener` is where it came from, and stays open as long as `keep`.
   TrappedCall(int listener, std::shared_ptr<const void> keep, const seccomp_notif& call)
@@ -33,6 +35,7 @@ class TrappedCall {
   void Continue() { Respond(0, 0, SECCOMP_USER_NOTIF_FLAG_CONTINUE); }
   void Return(long value) { Respond(value, 0, 0); }
   void FailWith(int code) { Respond(0, -code, 0); }
+  void OnCutOff() override { FailWith(EFAULT); }
   // Installs `fd` in the caller as the result of the call. Our copy is closed before the caller
   // goes on: when it closes its own, nothing must keep the file open.
   void ReturnDescriptor(UniqueFd fd, int flags);

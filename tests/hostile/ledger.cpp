@@ -11,9 +11,9 @@
 
 namespace hostile {
 
-// Where no address of the process's other memory leads when a bit of it flips: clients let devices
-// write wherever they have memory.
-static void* const kFarAway = reinterpret_cast<void*>(0x200000000000);
+// Where no address of the process's other memory leads when a bit of it flips, and no round number
+// does: clients let devices write wherever they have memory, and give such numbers as pointers.
+static void* const kFarAway = reinterpret_cast<void*>(0x2a5f3c7d1000);
 
 Ledger& Ledger::Open(const std::string& path) {
   const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);

@@ -3,16 +3,17 @@
 #include <elf.h>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/capability.h>
 #include <linux/magic.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/vfs.h>
 
 #include <algorithm>
 #include <array>
-#include <cstdio>
 
 #include "base/trace.hpp"
 #include "process/safe_copy.hpp"
@@ -22,7 +23,6 @@ namespace {
 
 constexpr std::size_t kMostWindows = 64;
 constexpr ino_t kInitialUserNamespace = 0xeffffffd;  // PROC_USER_INIT_INO
-constexpr int kCapIpcLock = 14;
 
 std::string ProcPath(pid_t id, std::string_view what) {
   return fmt::format("/proc/{}/{}", id, what);
@@ -47,18 +47,14 @@ u64 FindMarkAddress(pid_t tid) {
 
 // capable(CAP_IPC_LOCK): the capability counts in the initial user namespace only.
 bool MayLockAll(pid_t process) {
-  struct stat user_namespace {};
-  if (::stat(ProcPath(process, "ns/user").c_str(), &user_namespace) != 0 ||
-      user_namespace.st_ino != kInitialUserNamespace)
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, process};
+  std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> capabilities{};
+  if (::syscall(SYS_capget, &header, capabilities.data()) != 0 ||
+      (capabilities[0].effective >> CAP_IPC_LOCK & 1) == 0)
     return false;
-  std::FILE* status = std::fopen(ProcPath(process, "status").c_str(), "re");
-  if (status == nullptr) return false;
-  char line[256];
-  unsigned long long effective = 0;
-  while (std::fgets(line, sizeof line, status) != nullptr)
-    if (std::sscanf(line, "CapEff: %llx", &effective) == 1) break;
-  std::fclose(status);
-  return effective >> kCapIpcLock & 1;
+  struct stat user_namespace {};
+  return ::stat(ProcPath(process, "ns/user").c_str(), &user_namespace) == 0 &&
+         user_namespace.st_ino == kInitialUserNamespace;
 }
 
 }  // namespace

@@ -40,14 +40,15 @@ void FileCalls::OnCall(pid_t tid) {
 }
 
 void FileCalls::StayAwake() {
-  if (!placement_.spin()) return;
-  constexpr std::chrono::microseconds kPatience{50}, kMost{500};  // then timers and others, too
+  constexpr std::chrono::microseconds kMost{500};  // then timers and others have their turn
+  const std::chrono::microseconds patience{placement_.spin() ? 50 : 0};
   const auto start = std::chrono::steady_clock::now();
-  auto last = start;
-  for (auto now = start; now - last < kPatience && now - start < kMost && !Turn::lost();
-       now = std::chrono::steady_clock::now())
-    if (std::ranges::any_of(takers_, [](const auto& take) { return take(); }))
-      last = std::chrono::steady_clock::now();
+  auto last = start, now = start;
+  do {
+    const bool took = std::ranges::any_of(takers_, [](const auto& take) { return take(); });
+    now = std::chrono::steady_clock::now();
+    if (took) last = now;
+  } while (now - last <= patience && now - start < kMost && !Turn::lost());
 }
 
 u64 FileCalls::Add(std::shared_ptr<OpenFile> file) {

@@ -172,6 +172,42 @@ def memory_bar(w, process, handle, file):
         w.say(process, f"pwrite {handle} {bar}:{size - 4:#x} seq:8")
 
 
+def some_place(w, device):
+    """A region and an offset in it, mostly where something is."""
+    bars = device.facts.bars
+    if bars and w.chance(0.5):
+        bar = w.pick(sorted(bars))
+        size = bars[bar][0]
+        return bar, w.pick((0, 0x10, size - 8, size - 4, size, size + 4))
+    return w.pick((7, 7, 6, 8, 9)), w.pick((0, 4, 0x3c, 0xf8, 0xfc, 0x100, 0xff8, 0x1000))
+
+
+def own_page(w, process, protection):
+    """A buffer that no other move knows: what is read from registers of a replica says nothing."""
+    memory = w.name("m")
+    w.say(process, f"{memory} = map 0x1000 {protection}")
+    return memory
+
+
+@given(any_device)
+def bad_buffer(w, process, handle, file):
+    """A buffer that is not there, or not all of it, wherever the offset leads."""
+    region, at = some_place(w, file.device)
+    count = w.pick((1, 2, 4, 8, 16, 24))
+    memory = own_page(w, process, w.pick(("rw", "rw", "r", "none")))
+    buffer = w.pick(("bad", "null", f"{memory}+{0x1000 - w.pick((1, 2, 3, 4, 6, 8, 12)):#x}"))
+    w.say(process, f"pread {handle} {region}:{at:#x} {count} at={buffer}")
+
+
+@given(any_device)
+def parts(w, process, handle, file):
+    """A buffer in parts: each is a read of its own."""
+    region, at = some_place(w, file.device)
+    sizes = [w.pick((0, 1, 2, 4, 4, 8)) for _ in range(w.random.randrange(1, 5))]
+    buffer = w.pick((own_page(w, process, "rw"),) * 3 + ("bad",))
+    w.say(process, f"pread {handle} {region}:{at:#x} {sum(sizes)} parts={'+'.join(map(str, sizes))} at={buffer}")
+
+
 @given(any_device)
 def absent_region(w, process, handle, file):
     absent = [bar for bar in range(6) if bar not in file.device.facts.bars] + [6, 8, 9, 100]
@@ -304,6 +340,7 @@ def low_power(w, process, handle, _):
 
 
 MOVES = [(info, 3), (region_info, 5), (irq_info, 4), (read_config, 6), (write_config, 4),
-         (command, 3), (power, 0.7), (edu_registers, 4), (memory_bar, 4), (absent_region, 2),
+         (command, 3), (power, 0.7), (edu_registers, 4), (memory_bar, 4), (absent_region, 2), (bad_buffer, 3),
+         (parts, 2),
          (map_bar, 3), (touch_bar, 4), (reset, 1), (hot_reset, 3), (feature, 4), (low_power, 0.7), (token, 1),
          (dma_buf, 2)]

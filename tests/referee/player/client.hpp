@@ -1,5 +1,7 @@
 // One client process: what it has, and what it does for each operation of a trace.
 #pragma once
+#include <sys/uio.h>
+
 #include <csetjmp>
 #include <map>
 #include <string>
@@ -62,6 +64,8 @@ class Client {
   std::string Tail(const IoctlShape& shape, const std::vector<unsigned char>& before,
                    const unsigned char* after) const;
   std::string Transfer(const Line& line);
+  // How the operation divides its buffer; nothing when it does not.
+  std::vector<iovec> Parts(const Line& line, unsigned char* buffer, std::size_t size) const;
   // Remembers what of config space was written.
   void NoteWrite(const Device* device, std::uint64_t offset, std::size_t count);
   // A device that this process opens first is as firmware left it.

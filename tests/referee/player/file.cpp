@@ -2,11 +2,13 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <sstream>
 
 #include "client.hpp"
 
@@ -101,7 +103,7 @@ std::string Client::Open(const Line& line) {
   return "fd";
 }
 
-// pread F OFFSET SIZE, pwrite F OFFSET BYTES, read F SIZE, write F BYTES; at=ADDRESS
+// pread F OFFSET SIZE, pwrite F OFFSET BYTES, read F SIZE, write F BYTES; parts=SIZE+SIZE, at=ADDRESS
 std::string Client::Transfer(const Line& line) {
   const bool positioned = line.operation[0] == 'p', writes = line.operation.ends_with("write");
   const int fd = File(Word(line, 0));
@@ -122,15 +124,39 @@ std::string Client::Transfer(const Line& line) {
     std::memcpy(buffer, bytes.data(), bytes.size());
   }
   const auto place = static_cast<off_t>(offset);
-  const ssize_t count =
-      writes
-          ? (positioned ? pwrite(fd, buffer, bytes.size(), place) : write(fd, buffer, bytes.size()))
-          : (positioned ? pread(fd, buffer, bytes.size(), place) : read(fd, buffer, bytes.size()));
+  ssize_t count = 0;
+  if (const auto parts = Parts(line, buffer, bytes.size()); !parts.empty()) {
+    if (!positioned) throw Nonsense{};
+    count = (writes ? pwritev : preadv)(fd, parts.data(), static_cast<int>(parts.size()), place);
+  } else if (writes) {
+    count = positioned ? pwrite(fd, buffer, bytes.size(), place) : write(fd, buffer, bytes.size());
+  } else {
+    count = positioned ? pread(fd, buffer, bytes.size(), place) : read(fd, buffer, bytes.size());
+  }
   if (count < 0) return ErrnoName(errno);
   if (writes && positioned)
     NoteWrite(DeviceOf(line.arguments[0]), offset, static_cast<std::size_t>(count));
   if (writes || elsewhere || count == 0) return std::to_string(count);
   return std::to_string(count) + " " + Show(line, offset, buffer, static_cast<std::size_t>(count));
+}
+
+std::vector<iovec> Client::Parts(const Line& line, unsigned char* buffer,
+                                 std::size_t size) const {
+  std::vector<iovec> parts;
+  for (const std::string& word : line.arguments) {
+    const auto sizes = ValueOf(word, "parts");
+    if (!sizes) continue;
+    std::istringstream list{std::string(*sizes)};
+    for (std::string text; std::getline(list, text, '+');) {
+      const std::size_t length = Number(text);
+      if (length > size) throw Nonsense{};
+      parts.push_back({buffer, length});
+      buffer += length;
+      size -= length;
+    }
+  }
+  if (!parts.empty() && size != 0) throw Nonsense{};
+  return parts;
 }
 
 void Client::NoteWrite(const Device* device, std::uint64_t offset, std::size_t count) {

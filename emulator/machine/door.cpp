@@ -34,7 +34,7 @@ class TracedMemory final : public ClientMemory {
 class TracedContext final : public CallContext {
  public:
   TracedContext(CallContext& caller, Trace& trace)
-      : caller_(caller), memory_(caller.memory(), trace) {}
+      : caller_(caller), trace_(trace), memory_(caller.memory(), trace) {}
 
   pid_t tid() const override { return caller_.tid(); }
   ClientMemory& memory() override { return memory_; }
@@ -45,9 +45,22 @@ class TracedContext final : public CallContext {
   }
   bool can_map_regions() const override { return caller_.can_map_regions(); }
   bool can_trap() const override { return caller_.can_trap(); }
+  Result<> FromClient(std::span<const std::byte> part) override {
+    return Told(caller_.FromClient(part));
+  }
+  Result<> ToClient(std::span<const std::byte> part) override {
+    return Told(caller_.ToClient(part));
+  }
 
  private:
+  // Where the client's buffer ends.
+  Result<> Told(Result<> reached) {
+    if (!reached) trace_.Input([&] { return "buffer " + Describe(reached.error()); });
+    return reached;
+  }
+
   CallContext& caller_;
+  Trace& trace_;
   TracedMemory memory_;
 };
 
@@ -96,7 +109,8 @@ Reply Door::Read(Time now, CallContext& caller, OpenFile& file, std::span<std::b
   Enter(now, [&] {
     return fmt::format("tid={} read {} {:#x} {}", caller.tid(), file.Name(), offset, to.size());
   });
-  Reply reply = file.Read(caller, to, offset);
+  TracedContext traced(caller, machine_.trace());
+  Reply reply = file.Read(traced, to, offset);
   if (!reply.deferred() && reply.completion().value)
     machine_.trace().Output([&] {
       return "data " + Hex(to.first(static_cast<std::size_t>(*reply.completion().value)));
@@ -109,7 +123,8 @@ Reply Door::Write(Time now, CallContext& caller, OpenFile& file, std::span<const
   Enter(now, [&] {
     return fmt::format("tid={} write {} {:#x} {}", caller.tid(), file.Name(), offset, Hex(from));
   });
-  return Leave(file.Write(caller, from, offset));
+  TracedContext traced(caller, machine_.trace());
+  return Leave(file.Write(traced, from, offset));
 }
 
 Reply Door::Load(Time now, CallContext& caller, OpenFile& file, std::span<std::byte> to,

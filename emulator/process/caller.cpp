@@ -109,6 +109,8 @@ bool Caller::can_trap() const {
   if (services_.tracers.empty()) return false;
   const auto known = services_.traced.find(tid_);
   if (known != services_.traced.end()) return known->second;
+  constexpr std::size_t kMost = 4096;
+  if (services_.traced.size() >= kMost) services_.traced.clear();
   return services_.traced[tid_] = services_.tracers.contains(TracerOf(tid_));
 }
 

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 
@@ -17,13 +18,14 @@ std::string MarkOf(const std::string& process, const std::string& fd) {
   return {};
 }
 
-bool IsNumber(const std::string& name) { return name.find_first_not_of("0123456789") == name.npos; }
+bool IsNumber(const std::string& name) {
+  return name.find_first_not_of("0123456789") == std::string::npos;
+}
 
 }  // namespace
 
-EventfdHolder::EventfdHolder(int eventfd) : mark_(MarkOf("self", std::to_string(eventfd))) {}
-
 bool EventfdHolder::Exists() {
+  if (mark_.empty()) mark_ = MarkOf("self", std::to_string(eventfd_));
   if (mark_.empty()) return true;
   return (!process_.empty() && IsAt(process_, fd_)) || Search();
 }
@@ -35,6 +37,8 @@ bool EventfdHolder::IsAt(const std::string& process, const std::string& fd) cons
 }
 
 bool EventfdHolder::Search() {
+  using std::chrono::steady_clock;
+  const auto limit = steady_clock::now() + std::chrono::milliseconds(20);  // others wait meanwhile
   std::error_code error;
   const std::string self = std::to_string(::getpid());
   for (fs::directory_iterator at("/proc", error), end; !error && at != end; at.increment(error)) {
@@ -42,6 +46,7 @@ bool EventfdHolder::Search() {
     if (!IsNumber(process) || process == self) continue;
     std::error_code gone;  // the process, or the right to look
     for (fs::directory_iterator fd(at->path() / "fd", gone); !gone && fd != end; fd.increment(gone)) {
+      if (steady_clock::now() > limit) return true;
       if (!IsAt(process, fd->path().filename())) continue;
       process_ = process;
       fd_ = fd->path().filename();

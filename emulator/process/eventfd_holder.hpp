@@ -9,17 +9,19 @@ namespace vfiolab {
 
 class EventfdHolder {
  public:
-  // `eventfd`: a descriptor of this process.
-  explicit EventfdHolder(int eventfd);
-  // Whether another process has it open. Looks through /proc, or only at who had it last time. A
-  // descriptor that is on its way through a socket is not found.
+  // `eventfd`: a descriptor of this process, as long as this lives.
+  explicit EventfdHolder(int eventfd) : eventfd_(eventfd) {}
+  // Whether another process has it open. Looks through /proc, or only at who had it last time; true
+  // when that takes too long. Not found is a descriptor that is on its way through a socket, or of a
+  // process whose first thread has ended.
   bool Exists();
 
  private:
   bool IsAt(const std::string& process, const std::string& fd) const;
   bool Search();
 
-  std::string mark_;           // the line of fdinfo that no other eventfd has; empty before Linux 5.2
+  int eventfd_;
+  std::string mark_;          // the line of fdinfo that no other eventfd has; empty before Linux 5.2
   std::string process_, fd_;  // where it was found last
 };
 

@@ -89,6 +89,7 @@ void Turn::Return(u64 number) {
   std::unique_lock lock(mutex_);
   turn_lost = true;
   const auto it = std::ranges::find(stuck_, number, &Stuck::access);
+  auto call = std::move(it->call);
   if (it->is_cut_off) {
     it->returned = true;  // kept: the client stays cut off until it is gone
   } else {
@@ -100,6 +101,7 @@ void Turn::Return(u64 number) {
   free_.wait(lock, [&] { return !taken_; });
   --returning_;
   taken_ = holder_was_lost_ = true;
+  call_ = std::move(call);
 }
 
 bool Turn::IsCutOff(pid_t client) {

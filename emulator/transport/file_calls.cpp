@@ -44,11 +44,11 @@ void FileCalls::StayAwake() {
   const std::chrono::microseconds patience{placement_.spin() ? 50 : 0};
   const auto start = std::chrono::steady_clock::now();
   auto last = start, now = start;
-  do {
+  while (now - last <= patience && now - start < kMost && !Turn::lost()) {
     const bool took = std::ranges::any_of(takers_, [](const auto& take) { return take(); });
     now = std::chrono::steady_clock::now();
     if (took) last = now;
-  } while (now - last <= patience && now - start < kMost && !Turn::lost());
+  }
 }
 
 u64 FileCalls::Add(std::shared_ptr<OpenFile> file) {

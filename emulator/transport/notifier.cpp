@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include <algorithm>
+
 #include "transport/transfer.hpp"
 
 namespace vfiolab {
@@ -79,6 +81,10 @@ void Notifier::OnReadable(const std::shared_ptr<Listener>& listener) {
 bool Notifier::TakeCall(const std::shared_ptr<Listener>& listener) {
   // To receive where there is nothing would wait.
   if (!(StateOf(listener->fd()) & POLLIN)) return false;
+  // No call may overtake a release that its client was told had happened. Where that means to wait
+  // for another client, another thread takes this call up.
+  fuse_.Drain();
+  if (Turn::lost()) return false;
   seccomp_notif call{};  // the kernel refuses a buffer that is not all zero
   if (::ioctl(listener->fd(), SECCOMP_IOCTL_NOTIF_RECV, &call) != 0) return false;  // it is gone
   latest_ = listener;
@@ -86,20 +92,23 @@ bool Notifier::TakeCall(const std::shared_ptr<Listener>& listener) {
   return true;
 }
 
+Result<struct statx> Notifier::StatOf(const TrappedCall& call) {
+  const Turn::ClientAccess access(loop_.turn(), call.tid());  // of any file system
+  return StatDescriptor(call.tid(), call.descriptor());
+}
+
 void Notifier::FindFile(const Call& call) {
-  const auto found = StatDescriptor(call->tid(), call->descriptor());
+  const Turn::Call under_way(loop_.turn(), call);
+  const auto found = StatOf(*call);
   if (!found) return call->Continue();
-  if (fuse_.Owns(*found)) {
-    // No call may overtake a release that its client was told had happened.
-    fuse_.Drain();
-    return Handle(call, fuse_.FindOpenFile(found->stx_ino));
-  }
+  if (fuse_.Owns(*found)) return Handle(call, fuse_.FindOpenFile(found->stx_ino));
   if (cuse_ == nullptr || !cuse_->Owns(*found)) return call->Continue();
   side_->Post([this, call] {
     const u64 handle = cuse_->Ask(call->tid(), call->descriptor());
     boost::asio::post(loop_.context(), [this, call, handle] {
       fuse_.Drain();
-      Handle(call, calls_.Find(handle));
+      const Turn::Call answered(loop_.turn(), call);
+      if (call->waits()) Handle(call, calls_.Find(handle));
     });
   });
 }
@@ -107,13 +116,13 @@ void Notifier::FindFile(const Call& call) {
 void Notifier::Handle(const Call& call, const File& file) {
   if (file == nullptr) return call->Continue();
   calls_.OnCall(call->tid());
-  const Turn::Call under_way(loop_.turn(), call);
   const int number = call->number();
   if (number == SYS_ioctl) return HandleIoctl(call, *file);
   if (number == SYS_mmap) return HandleMmap(call, *file);
   if (file->is_regular()) return call->Continue();
   if (number == SYS_lseek) return HandleSeek(call, *file);
-  if (Transfer::Is(number)) return Transfer::Start(loop_, calls_, call, file);
+  if (std::ranges::count(Transfer::kCalls, number) != 0)
+    return Transfer::Start(loop_, calls_, call, file);
   HandleEmpty(call, *file);
 }
 

@@ -33,6 +33,7 @@ class Notifier {
   // Takes up one call; false when none waits.
   bool TakeCall(const std::shared_ptr<Listener>& listener);
   void FindFile(const Call& call);
+  Result<struct statx> StatOf(const TrappedCall& call);
   // `file` is what the call is about; null when it is not open any more.
   void Handle(const Call& call, const File& file);
   void HandleIoctl(const Call& call, OpenFile& file);

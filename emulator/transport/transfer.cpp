@@ -11,27 +11,13 @@
 namespace vfiolab {
 namespace {
 
-// Others have their turn after that much. A multiple of each step in which a region moves.
+// Others have their turn where an offset is a multiple of this, and so of each step of a region.
 constexpr u64 kMostAtOnce = 1_MiB;
 constexpr u64 kMostInAll = INT_MAX & ~(kPageSize - 1);  // MAX_RW_COUNT
 
 bool IsVector(int number) { return number != SYS_pread64 && number != SYS_pwrite64; }
 
 }  // namespace
-
-bool Transfer::Is(int number) {
-  switch (number) {
-    case SYS_pread64:
-    case SYS_pwrite64:
-    case SYS_preadv:
-    case SYS_pwritev:
-    case SYS_preadv2:
-    case SYS_pwritev2:
-      return true;
-    default:
-      return false;
-  }
-}
 
 Transfer::Transfer(EventLoop& loop, FileCalls& calls, std::shared_ptr<TrappedCall> call,
                    std::shared_ptr<OpenFile> file)
@@ -49,6 +35,7 @@ void Transfer::Start(EventLoop& loop, FileCalls& calls, std::shared_ptr<TrappedC
       new Transfer(loop, calls, std::move(call), std::move(file)));
   transfer->segments_ = transfer->FindSegments();
   if (transfer->segments_.empty()) return transfer->call_->Continue();
+  if (transfer->WantsMoreOfTheFile()) return transfer->call_->FailWith(EOPNOTSUPP);
   transfer->Continue();
 }
 
@@ -56,11 +43,9 @@ std::vector<Transfer::Segment> Transfer::FindSegments() const {
   constexpr u64 kEndOfAddresses = 0x7ffffffff000;
   if (!file_->takes_offsets() || !call_->OpenedFor(!writes_, writes_)) return {};
   if (offset_ > LONG_MAX - kMostInAll) return {};
-  std::vector<Segment> segments;
-  if (!IsVector(call_->number()))
-    segments.push_back({call_->argument(1), std::min(call_->argument(2), kMostInAll)});
-  else if (auto vector = ReadVector())
-    segments = *std::move(vector);
+  const bool vector = IsVector(call_->number());
+  auto segments = vector ? ReadVector()
+                         : std::vector<Segment>{{call_->argument(1), call_->argument(2)}};
   u64 total = 0;
   for (Segment& segment : segments) {
     if (segment.size > kEndOfAddresses || segment.address > kEndOfAddresses - segment.size)
@@ -68,25 +53,29 @@ std::vector<Transfer::Segment> Transfer::FindSegments() const {
     segment.size = std::min(segment.size, kMostInAll - total);
     total += segment.size;
   }
+  if (vector) std::erase_if(segments, [](const Segment& segment) { return segment.size == 0; });
   return segments;
 }
 
-std::optional<std::vector<Transfer::Segment>> Transfer::ReadVector() const {
-  constexpr u64 kFlags = 5;
-  const bool has_flags = call_->number() == SYS_preadv2 || call_->number() == SYS_pwritev2;
-  if (has_flags && call_->argument(kFlags) != 0) return std::nullopt;
+std::vector<Transfer::Segment> Transfer::ReadVector() const {
   const u64 count = call_->argument(2);
-  if (count > IOV_MAX) return std::nullopt;
+  if (count > IOV_MAX) return {};
   std::vector<iovec> vector(count);
   Caller caller(calls_.services(), call_->tid());
   CallContext& context = caller;
   if (!context.memory().Read(ClientAddress{call_->argument(1)},
                              std::as_writable_bytes(std::span{vector})))
-    return std::nullopt;
+    return {};
   std::vector<Segment> segments;
   for (const iovec& part : vector)
-    if (part.iov_len != 0) segments.push_back({reinterpret_cast<u64>(part.iov_base), part.iov_len});
+    segments.push_back({reinterpret_cast<u64>(part.iov_base), part.iov_len});
   return segments;
+}
+
+// fs/read_write.c do_loop_readv_writev.
+bool Transfer::WantsMoreOfTheFile() const {
+  const bool has_flags = call_->number() == SYS_preadv2 || call_->number() == SYS_pwritev2;
+  return has_flags && (call_->argument(5) & ~u64{RWF_HIPRI}) != 0;
 }
 
 Result<long> Transfer::Move(std::size_t size) {
@@ -109,8 +98,11 @@ Result<long> Transfer::Move(std::size_t size) {
 
 void Transfer::Continue() {
   const u64 left = segments_[segment_].size - at_;
-  const auto size = static_cast<std::size_t>(std::min(left, kMostAtOnce));
+  const auto size =
+      static_cast<std::size_t>(std::min(left, kMostAtOnce - offset_ % kMostAtOnce));
   const Result<long> moved = Move(size);
+  // The region ended with the last piece.
+  if (!moved && moved.error().code == EINVAL && at_ > 0) return Finish(static_cast<long>(at_));
   if (!moved) return Finish(moved);
   at_ += static_cast<u64>(*moved);
   offset_ += static_cast<u64>(*moved);

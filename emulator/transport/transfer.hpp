@@ -2,7 +2,9 @@
 // anyone of the call, hands over no more of it than is there, and joins the parts of a preadv: here
 // the file meets the buffer as it would meet it in the kernel.
 #pragma once
-#include <optional>
+#include <sys/syscall.h>
+
+#include <array>
 #include <vector>
 
 #include "transport/file_calls.hpp"
@@ -12,8 +14,8 @@ namespace vfiolab {
 
 class Transfer final : public std::enable_shared_from_this<Transfer> {
  public:
-  // Whether this is such a call.
-  static bool Is(int number);
+  static constexpr std::array<int, 6> kCalls{SYS_pread64, SYS_pwrite64, SYS_preadv,
+                                             SYS_pwritev, SYS_preadv2,  SYS_pwritev2};
 
   // Makes the transfer, or leaves it to the kernel where it is refused for any file. In the core's
   // turn; a long one goes on after others have had theirs.
@@ -31,7 +33,8 @@ class Transfer final : public std::enable_shared_from_this<Transfer> {
            std::shared_ptr<OpenFile> file);
   // None where the kernel has something to refuse, or nothing to move.
   std::vector<Segment> FindSegments() const;
-  std::optional<std::vector<Segment>> ReadVector() const;
+  std::vector<Segment> ReadVector() const;
+  bool WantsMoreOfTheFile() const;
   void Continue();
   Result<long> Move(std::size_t size);
   void Finish(Result<long> last);

@@ -1,6 +1,8 @@
 // Measures calls of a client; prints one number: nanoseconds a call, the median of many batches.
 //   client null PATH                 an ioctl with a 32-byte payload on the do-nothing server
 //   client ioctl BDF                 VFIO_DEVICE_GET_REGION_INFO, the same payload
+//   client config BDF                pread of 4 bytes of config space
+//   client file PATH                 pread of 4 bytes of an ordinary file
 //   client map BDF LIVE BYTES        MAP_DMA + UNMAP_DMA of BYTES with LIVE mappings present
 // A CPU number at the end pins the client.
 #include "e2e/clients/client.hpp"
@@ -61,7 +63,19 @@ int main(int argc, char** argv) {
     Measure(2000, [&] { Require(ioctl(fd, VFIO_DEVICE_GET_REGION_INFO, &info) == 0, "ioctl"); });
     return 0;
   }
+  uint32_t word = 0;
+  if (words[0] == "file") {
+    const int fd = open(words[1].c_str(), O_RDONLY);
+    Measure(2000, [&] { Require(pread(fd, &word, sizeof word, 0) == sizeof word, "pread"); });
+    return 0;
+  }
   const Device device(GroupOf(words[1]), words[1].c_str());
+  if (words[0] == "config") {
+    constexpr off_t kConfig = off_t{VFIO_PCI_CONFIG_REGION_INDEX} << 40;
+    Measure(2000,
+            [&] { Require(pread(device.fd, &word, sizeof word, kConfig) == sizeof word, "pread"); });
+    return 0;
+  }
   if (map) {
     MeasureMap(device, std::stoull(words[2]), std::stoull(words[3]));
     return 0;

@@ -9,7 +9,8 @@ trap 'umount "$mount" 2>/dev/null; rmdir "$mount"' EXIT
 
 median() { sort -n | awk '{v[NR] = $1} END {print v[int((NR + 1) / 2)]}'; }
 ratio() { awk -v a="$1" -v b="$2" 'BEGIN {printf "%.2f", a / b}'; }
-in_vfiolab() { timeout -k 2 120 "${place[@]}" "$build/vfiolab" run -t tests/bench/topology.json -- "$build/bench_client" "$@"; }
+in_vfiolab() { timeout -k 2 120 "${place[@]}" "$build/vfiolab" run "${how[@]}" -t tests/bench/topology.json -- "$build/bench_client" "$@"; }
+how=()
 
 # compare TITLE CPU: the do-nothing server and vfiolab in turn, five times.
 compare() {
@@ -38,8 +39,21 @@ if [ "$(nproc)" -gt 1 ]; then
 fi
 
 echo
-echo "MAP_DMA + UNMAP_DMA"
+echo "pread of 4 bytes, on one CPU; traced clients ask the emulator of every file"
 place=(taskset -c 0)
+plain=$(taskset -c 0 "$build/bench_client" file README.md)
+printf '%-46s %7s ns\n' "ordinary file, without vfiolab" "$plain"
+for title in "" ", not traced"; do
+  if [ -n "$title" ]; then how=(--no-trap); fi
+  cost=$(in_vfiolab file README.md)
+  printf '%-46s %7s ns  ratio %s\n' "ordinary file$title" "$cost" "$(ratio "$cost" "$plain")"
+  cost=$(in_vfiolab config $bdf)
+  printf '%-46s %7s ns\n' "config space$title" "$cost"
+done
+how=()
+
+echo
+echo "MAP_DMA + UNMAP_DMA"
 base=$(in_vfiolab map $bdf 1 4096)
 printf '%-46s %7s ns\n' "4 KiB, 1 live mapping" "$base"
 for case in "1 16777216" "1000 4096" "100000 4096" "1000000 4096"; do

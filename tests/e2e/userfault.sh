@@ -29,8 +29,8 @@ idle() {
 
 for holder in "" other; do
   by=${holder:+, the userfaultfd held by another process}
-  for call in ioctl device-fd dma stack file descriptor; do
-    case $call$holder in fileother | descriptorother) continue ;; esac
+  for call in ioctl device-fd dma pread second stack file descriptor; do
+    case $call$holder in secondother | fileother | descriptorother) continue ;; esac
     start_serve two-groups
     run_session "$SESSION" "$EDU_DRIVER" 0000:01:00.0 >/dev/null
     threads=$(threads_of "$SERVE_PID")

@@ -184,6 +184,30 @@ TEST_CASE("a preadv ends with the part that is short, or before the one that fai
   CHECK(Result::Of(::preadv(client.device, parts, 3, end - 24)) == Errno{EFAULT});
 }
 
+TEST_CASE("a read of more than a BAR has ends with the BAR", "[bar]") {
+  Client client = OpenEdu();
+  uint64_t offset = RegionOffset(client.device, 0);
+  std::vector<uint8_t> bytes(2 * kEduSize);
+  CHECK(Read(client.device, bytes.data(), bytes.size(), offset) == static_cast<long>(kEduSize));
+  CHECK(Read(client.device, bytes.data(), bytes.size(), offset + 4) ==
+        static_cast<long>(kEduSize - 4));
+  CHECK(Write(client.device, bytes.data(), bytes.size(), offset + kEduSize / 2) ==
+        static_cast<long>(kEduSize / 2));
+}
+
+TEST_CASE("a buffer that would end beyond all addresses is EFAULT, wherever it begins", "[bar]") {
+  Client client = OpenEdu();
+  uint64_t offset = RegionOffset(client.device, 0);
+  uint64_t good = 0x5a5a5a5a;
+  CHECK(Read(client.device, &good, SIZE_MAX, offset) == Errno{EFAULT});
+  CHECK(Read(client.device, &good, SIZE_MAX, offset + kEduSize) == Errno{EFAULT});
+  CHECK(good == 0x5a5a5a5a);
+  iovec parts[] = {{&good, 4}, {reinterpret_cast<void*>(uint64_t{1} << 63), 0}};
+  CHECK(Result::Of(::preadv(client.device, parts, 2, static_cast<off_t>(offset))) ==
+        Errno{EFAULT});
+  CHECK(good == 0x5a5a5a5a);
+}
+
 TEST_CASE("preadv2 takes no flag that wants something of the file", "[bar]") {
   Client client = OpenEdu();
   auto offset = static_cast<off_t>(RegionOffset(client.device, 0));
@@ -191,7 +215,13 @@ TEST_CASE("preadv2 takes no flag that wants something of the file", "[bar]") {
   iovec part{&id, sizeof id};
   CHECK(Result::Of(::preadv2(client.device, &part, 1, offset, 0)) == 4);
   CHECK((id & 0xffff) == 0x00ed);
-  CHECK(Result::Of(::preadv2(client.device, &part, 1, offset, RWF_NOWAIT)) == Errno{EOPNOTSUPP});
+  for (int flag : {RWF_NOWAIT, RWF_DSYNC, RWF_SYNC, RWF_APPEND, 1 << 30}) {
+    CHECK(Result::Of(::preadv2(client.device, &part, 1, offset, flag)) == Errno{EOPNOTSUPP});
+    CHECK(Result::Of(::pwritev2(client.device, &part, 1, offset, flag)) == Errno{EOPNOTSUPP});
+  }
+  CHECK(Result::Of(::preadv2(client.device, &part, 1, offset, RWF_HIPRI)) == 4);
+  iovec nothing{&id, 0};
+  CHECK(Result::Of(::preadv2(client.device, &nothing, 1, offset, RWF_SYNC)) == 0);
 }
 
 TEST_CASE("a buffer across two pages of which the second cannot be reached", "[bar]") {

@@ -3,6 +3,7 @@
 //
 //   e2e_signals SECONDS [untraced]
 #include <sys/time.h>
+#include <sys/uio.h>
 
 #include <csignal>
 
@@ -81,6 +82,13 @@ int main(int argc, char** argv) {
       munmap(file, kPage);
     }
   }
+  // Of a pipe preadv2 at -1 is a read that waits, and that a signal ends.
+  int ends[2];
+  Require(pipe(ends) == 0, "pipe");
+  char byte = 0;
+  const iovec part{&byte, 1};
+  Interrupt(true, 5000);
+  Expect(preadv2(ends[0], &part, 1, -1, 0) == -1 && errno == EINTR, "a read of a pipe is EINTR");
   Interrupt(false, 0);
   for (const Tally& tally : {ioctls, accesses, opens, devices, maps})
     printf("%s: %lu calls, %lu interrupted\n", tally.name, tally.calls, tally.interrupted);

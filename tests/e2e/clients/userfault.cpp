@@ -3,6 +3,8 @@
 //   e2e_userfault ioctl [KEEPER]       an ioctl's argument is on that page
 //   e2e_userfault device-fd [KEEPER]   so is the address that GET_DEVICE_FD reads
 //   e2e_userfault dma [KEEPER]         a device's DMA goes there
+//   e2e_userfault pread [KEEPER]       what is read of a device goes there
+//   e2e_userfault second               and to two pages: one that comes late, and that one
 //   e2e_userfault file DIRECTORY       a file is mapped for DMA whose file system answers its client only
 //   e2e_userfault descriptor DIRECTORY such a file is named where a container or an eventfd should be
 //   e2e_userfault stack [KEEPER]       memory is mapped for DMA while the page where the stack begins is guarded
@@ -133,6 +135,16 @@ int main(int argc, char** argv) {
     uint8_t* page = GuardedPage(keeper);
     const auto start = Clock::now();
     const int result = ioctl(group, VFIO_GROUP_GET_DEVICE_FD, page);
+    ExpectCutOff(result, SecondsSince(start));
+  } else if (what == "pread" || what == "second") {
+    Edu edu;
+    const bool first = what == "second";
+    uint8_t *pages = MapMemory(2 * kPage), *content = MapMemory(kPage);
+    Guard(pages + kPage, keeper);
+    if (first) std::thread(FillLate, GuardPages(pages, 1), pages, content).detach();
+    constexpr off_t kConfig = off_t{VFIO_PCI_CONFIG_REGION_INDEX} << 40;
+    const auto start = Clock::now();
+    const ssize_t result = pread(edu.fd, pages + kPage - (first ? 8 : 0), 16, kConfig);
     ExpectCutOff(result, SecondsSince(start));
   } else if (what == "file" && argc > 2) {
     Edu edu;

@@ -62,9 +62,8 @@ void AddSizedCommands(Rules& rules) {
   constexpr unsigned kLetterMask = _IOC_TYPEMASK << _IOC_TYPESHIFT;
   for (unsigned bit = 0; bit < _IOC_SIZEBITS; ++bit) {
     const unsigned size = 1u << (_IOC_SIZESHIFT + bit);
-    rules.HandOver(
-        SYS_ioctl,
-        SCMP_A1(SCMP_CMP_MASKED_EQ, kLetterMask | size, VFIO_TYPE << _IOC_TYPESHIFT | size));
+    rules.HandOver(SYS_ioctl, SCMP_A1(SCMP_CMP_MASKED_EQ, kLetterMask | size,
+                                      VFIO_TYPE << _IOC_TYPESHIFT | size));
   }
   rules.HandOver(SYS_ioctl, SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffff, 0xffffffff));
 }
@@ -99,9 +98,8 @@ Result<std::vector<sock_filter>> BuildProgram(bool all_buffers) {
 Result<int> Install(bool all_buffers, unsigned flags) {
   std::vector<sock_filter> program = TRY(BuildProgram(all_buffers));
   const sock_fprog filter{static_cast<unsigned short>(program.size()), program.data()};
-  const auto listener =
-      static_cast<int>(::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
-                                 SECCOMP_FILTER_FLAG_NEW_LISTENER | flags, &filter));
+  const auto listener = static_cast<int>(::syscall(
+      SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER | flags, &filter));
   if (listener >= 0) return listener;
   return Fail(errno, "the seccomp filter was refused: " + ErrnoName(errno) +
                          (errno == EBUSY ? "; is this already inside vfiolab run?" : ""));

@@ -10,8 +10,8 @@ namespace vfiolab::launcher {
 // Everything but the handed-over calls goes through untouched. EBUSY: there is a listener already
 // (vfiolab inside vfiolab); EPERM: no_new_privs could not be set.
 //
-// A signal can end a call before the notifier has taken it up. Where the thread is `traced`, that is
-// undone (IsHandedOver); else reads and writes at an offset are left to FUSE, since no driver
+// A signal can end a call before the notifier has taken it up. Where the thread is `traced`, that
+// is undone (IsHandedOver); else reads and writes at an offset are left to FUSE, since no driver
 // expects EINTR of a register.
 Result<UniqueFd> InstallFilter(bool traced);
 

@@ -139,8 +139,8 @@ bool DeviceSlot::CanReset() const {
          (methods != "bus" || (AvailableResets().ends_with("bus") && BusReturns()));
 }
 
-// drivers/pci/pci.c pci_bridge_wait_for_secondary_bus: without a device that wants time, which is one
-// that knows power states, nobody waits for the link.
+// drivers/pci/pci.c pci_bridge_wait_for_secondary_bus: without a device that wants time, which is
+// one that knows power states, nobody waits for the link.
 bool DeviceSlot::BusReturns() const {
   const Bridge* bridge = machine_.BridgeTo(bdf_.segment, bdf_.bus);
   if (bridge == nullptr || bridge->reports_link) return true;

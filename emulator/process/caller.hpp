@@ -54,8 +54,8 @@ class Caller : public CallContext, private ClientMemory {
   pid_t tid_;
 };
 
-// A duplicate of the descriptor `fd` of a thread. EBADF: not open. Of a file that is not known to be
-// ours or an eventfd: to close it may mean to wait for whoever serves it.
+// A duplicate of the descriptor `fd` of a thread. EBADF: not open. Of a file that is not known to
+// be ours or an eventfd: to close it may mean to wait for whoever serves it.
 Result<UniqueFd> DuplicateDescriptor(pid_t tid, int fd);
 
 // Type, device and inode of what that descriptor refers to; asks nobody who serves it. EBADF.

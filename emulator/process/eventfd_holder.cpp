@@ -45,7 +45,8 @@ bool EventfdHolder::Search() {
     const std::string process = at->path().filename();
     if (!IsNumber(process) || process == self) continue;
     std::error_code gone;  // the process, or the right to look
-    for (fs::directory_iterator fd(at->path() / "fd", gone); !gone && fd != end; fd.increment(gone)) {
+    for (fs::directory_iterator fd(at->path() / "fd", gone); !gone && fd != end;
+         fd.increment(gone)) {
       if (steady_clock::now() > limit) return true;
       if (!IsAt(process, fd->path().filename())) continue;
       process_ = process;

@@ -1,5 +1,5 @@
-// Who else has an eventfd open. The kernel learns when the last descriptor of one is closed; a process
-// that keeps a copy of its own does not, and has to look.
+// Who else has an eventfd open. The kernel learns when the last descriptor of one is closed; a
+// process that keeps a copy of its own does not, and has to look.
 #pragma once
 #include <sys/types.h>
 
@@ -12,8 +12,8 @@ class EventfdHolder {
   // `eventfd`: a descriptor of this process, as long as this lives.
   explicit EventfdHolder(int eventfd) : eventfd_(eventfd) {}
   // Whether another process has it open. Looks through /proc, or only at who had it last time; true
-  // when that takes too long. Not found is a descriptor that is on its way through a socket, or of a
-  // process whose first thread has ended.
+  // when that takes too long. Not found is a descriptor that is on its way through a socket, or of
+  // a process whose first thread has ended.
   bool Exists();
 
  private:
@@ -21,7 +21,7 @@ class EventfdHolder {
   bool Search();
 
   int eventfd_;
-  std::string mark_;          // the line of fdinfo that no other eventfd has; empty before Linux 5.2
+  std::string mark_;  // the line of fdinfo that no other eventfd has; empty before Linux 5.2
   std::string process_, fd_;  // where it was found last
 };
 

@@ -195,8 +195,7 @@ std::shared_ptr<Mm::Window> Mm::OpenWindow(const Vma& vma) const {
   // The path speaks of whatever the pid runs now: only the same file will do. A window of what a
   // process serves could not be let go without waiting for that process.
   if (!name || ::fstat(name.get(), &found) != 0 || ::fstatfs(name.get(), &system) != 0 ||
-      found.st_ino != vma.inode || found.st_dev != vma.device ||
-      system.f_type == FUSE_SUPER_MAGIC)
+      found.st_ino != vma.inode || found.st_dev != vma.device || system.f_type == FUSE_SUPER_MAGIC)
     return nullptr;
   const UniqueFd file(::open(fmt::format("/proc/self/fd/{}", name.get()).c_str(),
                              (vma.writable ? O_RDWR : O_RDONLY) | O_CLOEXEC));

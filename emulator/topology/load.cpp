@@ -56,8 +56,8 @@ TopologySpec Finish(const Draft& draft, std::string_view file_name) {
   spec.kernel = draft.kernel;
   spec.iommu = FinishIommu(draft);
   for (const BridgeDraft& bridge : draft.bridges)
-    spec.bridges.push_back({*bridge.bdf, *bridge.secondary_bus, *bridge.subordinate_bus,
-                            bridge.reports_link});
+    spec.bridges.push_back(
+        {*bridge.bdf, *bridge.secondary_bus, *bridge.subordinate_bus, bridge.reports_link});
   for (const DeviceDraft& device : draft.devices) {
     DeviceSpec& added = spec.devices.emplace_back();
     added.bdf = *device.bdf;

@@ -36,8 +36,8 @@ struct DeviceSpec {
 // A PCI Express root port, or a bridge below one, with the buses behind it.
 struct BridgeSpec {
   Bdf bdf;
-  u8 secondary_bus = 0;    // the bus right behind it
-  u8 subordinate_bus = 0;  // the highest bus behind it; defaults to secondary_bus
+  u8 secondary_bus = 0;      // the bus right behind it
+  u8 subordinate_bus = 0;    // the highest bus behind it; defaults to secondary_bus
   bool reports_link = true;  // false: does not say in time that its link is up again after a reset
 
   bool operator==(const BridgeSpec&) const = default;

@@ -81,9 +81,9 @@ class FileCalls final : public OpenFileFinder, private MappedFiles {
 
   // `take` takes up one call that waits, and says false when there is none.
   void AddTaker(std::function<bool()> take) { takers_.push_back(std::move(take)); }
-  // After a call was taken up: takes up what has come meanwhile. The client's next call is often there
-  // when the answer to the last one has been written; where the client runs on another CPU, it comes
-  // sooner than this thread could be woken.
+  // After a call was taken up: takes up what has come meanwhile. The client's next call is often
+  // there when the answer to the last one has been written; where the client runs on another CPU,
+  // it comes sooner than this thread could be woken.
   void StayAwake();
   // A client calls: this thread should be near it.
   void OnCall(pid_t tid);

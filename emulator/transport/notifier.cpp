@@ -164,9 +164,8 @@ void Notifier::HandleMmap(const Call& call, OpenFile& file) {
 
 void Notifier::HandleSeek(const Call& call, OpenFile& file) {
   Caller caller(calls_.services(), call->tid());
-  Answer(*call,
-         loop_.door().Seek(loop_.Now(), caller, file, static_cast<off_t>(call->argument(1)),
-                           static_cast<int>(call->argument(2))));
+  Answer(*call, loop_.door().Seek(loop_.Now(), caller, file, static_cast<off_t>(call->argument(1)),
+                                  static_cast<int>(call->argument(2))));
 }
 
 void Notifier::HandleEmpty(const Call& call, OpenFile& file) {

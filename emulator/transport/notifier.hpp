@@ -1,6 +1,6 @@
-// The calls that FUSE cannot carry, or not exactly: those that return a descriptor, mmap, lseek, and
-// reads and writes at an offset. The launcher's seccomp filter hands them over; clients outside it
-// do without.
+// The calls that FUSE cannot carry, or not exactly: those that return a descriptor, mmap, lseek,
+// and reads and writes at an offset. The launcher's seccomp filter hands them over; clients outside
+// it do without.
 #pragma once
 #include <list>
 #include <memory>
@@ -49,8 +49,8 @@ class Notifier {
   CuseServer* cuse_;
   std::list<std::shared_ptr<Listener>> listeners_;  // in the core's turn
   std::weak_ptr<Listener> latest_;                  // where the last call came from
-  std::unique_ptr<SideThread> side_ = std::make_unique<SideThread>();  // opens files of `fuse_`,
-                                                                       // and asks `cuse_`
+  // Opens files of `fuse_`, and asks `cuse_`.
+  std::unique_ptr<SideThread> side_ = std::make_unique<SideThread>();
 };
 
 }  // namespace vfiolab

@@ -44,8 +44,8 @@ std::vector<Transfer::Segment> Transfer::FindSegments() const {
   if (!file_->takes_offsets() || !call_->OpenedFor(!writes_, writes_)) return {};
   if (offset_ > LONG_MAX - kMostInAll) return {};
   const bool vector = IsVector(call_->number());
-  auto segments = vector ? ReadVector()
-                         : std::vector<Segment>{{call_->argument(1), call_->argument(2)}};
+  auto segments =
+      vector ? ReadVector() : std::vector<Segment>{{call_->argument(1), call_->argument(2)}};
   u64 total = 0;
   for (Segment& segment : segments) {
     if (segment.size > kEndOfAddresses || segment.address > kEndOfAddresses - segment.size)
@@ -98,8 +98,7 @@ Result<long> Transfer::Move(std::size_t size) {
 
 void Transfer::Continue() {
   const u64 left = segments_[segment_].size - at_;
-  const auto size =
-      static_cast<std::size_t>(std::min(left, kMostAtOnce - offset_ % kMostAtOnce));
+  const auto size = static_cast<std::size_t>(std::min(left, kMostAtOnce - offset_ % kMostAtOnce));
   const Result<long> moved = Move(size);
   // The region ended with the last piece.
   if (!moved && moved.error().code == EINVAL && at_ > 0) return Finish(static_cast<long>(at_));

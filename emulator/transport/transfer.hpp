@@ -23,7 +23,8 @@ class Transfer final : public std::enable_shared_from_this<Transfer> {
                     std::shared_ptr<OpenFile> file);
 
  private:
-  // A part of the client's buffer: the file sees one call for each, as of a driver without iterators.
+  // A part of the client's buffer: the file sees one call for each, as of a driver without
+  // iterators.
   struct Segment {
     u64 address;
     u64 size;

@@ -89,7 +89,7 @@ class Device final : public ConfigEvents {
   DeviceSlot& slot_;
   Device* physical_ = nullptr;
   Device* counted_by_ = nullptr;  // which was `physical_` when this was opened
-  std::optional<Uuid> token_;  // of a physical function; until it is set nobody knows it
+  std::optional<Uuid> token_;     // of a physical function; until it is set nobody knows it
   unsigned open_virtual_functions_ = 0;
   unsigned opens_ = 0;
   bool can_reset_ = false;

@@ -90,8 +90,8 @@ void VirtualConfig::Read(std::size_t at, std::span<std::byte> to) {
   if (bar && bars_written_) SizeBars();
   const u32 from_virtual =
       static_cast<u32>(LoadLittleEndian(std::span{virtual_bits_}.subspan(at, width)));
-  StoreLittleEndian(to, (slot_.config().Get(at, width) & ~from_virtual) |
-                            (Virtual(at, width) & from_virtual));
+  StoreLittleEndian(
+      to, (slot_.config().Get(at, width) & ~from_virtual) | (Virtual(at, width) & from_virtual));
 }
 
 void VirtualConfig::Write(std::size_t at, std::span<const std::byte> from) {

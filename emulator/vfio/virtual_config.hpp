@@ -25,8 +25,8 @@ class VirtualConfig {
 
   std::size_t size() const { return virtual_.size(); }
 
-  // The kernel cuts accesses into aligned pieces of 4, 2 and 1 bytes that do not cross a capability:
-  // how many of the `left` bytes from `at` on are the next one. All lies inside.
+  // The kernel cuts accesses into aligned pieces of 4, 2 and 1 bytes that do not cross a
+  // capability: how many of the `left` bytes from `at` on are the next one. All lies inside.
   std::size_t PieceLength(std::size_t at, std::size_t left) const;
   // Of one piece.
   void Read(std::size_t at, std::span<std::byte> to);

@@ -33,10 +33,10 @@ class CallContext {
   // EBADF: not open.
   virtual Result<std::shared_ptr<OpenFile>> ImportOpenFile(int fd) = 0;
 
-  // For a file that moves the bytes of a read or write piece by piece, where a transport lets it see
-  // the client's buffer as the kernel would: a piece of a write before it is used (copy_from_user),
-  // one of a read when it is there (copy_to_user). `part` lies in what the file was given. EFAULT: the
-  // buffer is out of reach there, and the call is to end.
+  // For a file that moves the bytes of a read or write piece by piece, where a transport lets it
+  // see the client's buffer as the kernel would: a piece of a write before it is used
+  // (copy_from_user), one of a read when it is there (copy_to_user). `part` lies in what the file
+  // was given. EFAULT: the buffer is out of reach there, and the call is to end.
   virtual Result<> FromClient(std::span<const std::byte>) { return {}; }
   virtual Result<> ToClient(std::span<const std::byte>) { return {}; }
 
@@ -90,8 +90,8 @@ struct MmapRequest {
 };
 
 // Memory that a transport may map into clients in place of a file: `fd` is owned by the device,
-// and region offsets are its file offsets. `mapped`: a client was let map it through this file, which
-// has to stay open as long as the mapping. `answers`: accesses reach the device now.
+// and region offsets are its file offsets. `mapped`: a client was let map it through this file,
+// which has to stay open as long as the mapping. `answers`: accesses reach the device now.
 struct SharedMemory {
   int fd = -1;
   bool mapped = false;

@@ -72,8 +72,9 @@ int main(int argc, char** argv) {
   const Device device(GroupOf(words[1]), words[1].c_str());
   if (words[0] == "config") {
     constexpr off_t kConfig = off_t{VFIO_PCI_CONFIG_REGION_INDEX} << 40;
-    Measure(2000,
-            [&] { Require(pread(device.fd, &word, sizeof word, kConfig) == sizeof word, "pread"); });
+    Measure(2000, [&] {
+      Require(pread(device.fd, &word, sizeof word, kConfig) == sizeof word, "pread");
+    });
     return 0;
   }
   if (map) {

@@ -203,8 +203,7 @@ TEST_CASE("a buffer that would end beyond all addresses is EFAULT, wherever it b
   CHECK(Read(client.device, &good, SIZE_MAX, offset + kEduSize) == Errno{EFAULT});
   CHECK(good == 0x5a5a5a5a);
   iovec parts[] = {{&good, 4}, {reinterpret_cast<void*>(uint64_t{1} << 63), 0}};
-  CHECK(Result::Of(::preadv(client.device, parts, 2, static_cast<off_t>(offset))) ==
-        Errno{EFAULT});
+  CHECK(Result::Of(::preadv(client.device, parts, 2, static_cast<off_t>(offset))) == Errno{EFAULT});
   CHECK(good == 0x5a5a5a5a);
 }
 
@@ -226,8 +225,8 @@ TEST_CASE("preadv2 takes no flag that wants something of the file", "[bar]") {
 
 TEST_CASE("a buffer across two pages of which the second cannot be reached", "[bar]") {
   Client client = OpenEdu();
-  auto* pages = static_cast<uint8_t*>(::mmap(nullptr, 2 * kPage, PROT_READ | PROT_WRITE,
-                                             MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  auto* pages = static_cast<uint8_t*>(
+      ::mmap(nullptr, 2 * kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
   REQUIRE(pages != MAP_FAILED);
   uint8_t* end = pages + kPage;
   ::mprotect(end, kPage, PROT_NONE);

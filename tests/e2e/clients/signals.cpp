@@ -1,5 +1,5 @@
-// Calls that are interrupted by a timer all the time, whose handler has no SA_RESTART: none ends with
-// EINTR. Untraced, the two that pass through the filter of system calls may.
+// Calls that are interrupted by a timer all the time, whose handler has no SA_RESTART: none ends
+// with EINTR. Untraced, the two that pass through the filter of system calls may.
 //
 //   e2e_signals SECONDS [untraced]
 #include <sys/time.h>

@@ -1,21 +1,23 @@
-// A client that holds back its memory: a page that userfaultfd guards and nobody ever fills, or a file.
+// A client that holds back its memory: a page that userfaultfd guards and nobody ever fills, or a
+// file.
 //
 //   e2e_userfault ioctl [KEEPER]       an ioctl's argument is on that page
 //   e2e_userfault device-fd [KEEPER]   so is the address that GET_DEVICE_FD reads
 //   e2e_userfault dma [KEEPER]         a device's DMA goes there
 //   e2e_userfault pread [KEEPER]       what is read of a device goes there
 //   e2e_userfault second               and to two pages: one that comes late, and that one
-//   e2e_userfault file DIRECTORY       a file is mapped for DMA whose file system answers its client only
-//   e2e_userfault descriptor DIRECTORY such a file is named where a container or an eventfd should be
-//   e2e_userfault stack [KEEPER]       memory is mapped for DMA while the page where the stack begins is guarded
-//   e2e_userfault late                 ioctls whose header and data each come after a tenth of a second
-//   e2e_userfault crowd COUNT          that many processes of the first kind at a time
-//   e2e_userfault keep SOCKET          no client: keeps the userfaultfd of one whose KEEPER it is
+//   e2e_userfault file DIRECTORY       a file is mapped for DMA whose file system answers its
+//   client only e2e_userfault descriptor DIRECTORY such a file is named where a container or an
+//   eventfd should be e2e_userfault stack [KEEPER]       memory is mapped for DMA while the page
+//   where the stack begins is guarded e2e_userfault late                 ioctls whose header and
+//   data each come after a tenth of a second e2e_userfault crowd COUNT          that many processes
+//   of the first kind at a time e2e_userfault keep SOCKET          no client: keeps the userfaultfd
+//   of one whose KEEPER it is
 #include <linux/userfaultfd.h>
+#include <sys/auxv.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
-#include <sys/auxv.h>
 #include <sys/wait.h>
 
 #include <thread>

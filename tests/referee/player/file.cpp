@@ -25,14 +25,16 @@ constexpr std::uint64_t kEduStart = 1, kEduToMemory = 2;
 
 bool PollRegister(int fd, std::uint64_t offset, std::uint32_t mask, std::uint32_t value) {
   const auto end = std::chrono::steady_clock::now() + kPatience;
-  while (std::chrono::steady_clock::now() < end) {
+  while (true) {
+    // On a busy machine this process may not run for seconds: the last look is after the end.
+    const bool last = std::chrono::steady_clock::now() >= end;
     std::uint32_t now = 0;
     if (pread(fd, &now, sizeof now, static_cast<off_t>(offset)) == sizeof now &&
         (now & mask) == value)
       return true;
+    if (last) return false;
     usleep(1000);
   }
-  return false;
 }
 
 std::string Number(std::uint64_t value) {
@@ -103,7 +105,8 @@ std::string Client::Open(const Line& line) {
   return "fd";
 }
 
-// pread F OFFSET SIZE, pwrite F OFFSET BYTES, read F SIZE, write F BYTES; parts=SIZE+SIZE, at=ADDRESS
+// pread F OFFSET SIZE, pwrite F OFFSET BYTES, read F SIZE, write F BYTES; parts=SIZE+SIZE,
+// at=ADDRESS
 std::string Client::Transfer(const Line& line) {
   const bool positioned = line.operation[0] == 'p', writes = line.operation.ends_with("write");
   const int fd = File(Word(line, 0));
@@ -140,8 +143,7 @@ std::string Client::Transfer(const Line& line) {
   return std::to_string(count) + " " + Show(line, offset, buffer, static_cast<std::size_t>(count));
 }
 
-std::vector<iovec> Client::Parts(const Line& line, unsigned char* buffer,
-                                 std::size_t size) const {
+std::vector<iovec> Client::Parts(const Line& line, unsigned char* buffer, std::size_t size) const {
   std::vector<iovec> parts;
   for (const std::string& word : line.arguments) {
     const auto sizes = ValueOf(word, "parts");

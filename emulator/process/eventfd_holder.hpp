@@ -12,8 +12,8 @@ class EventfdHolder {
   // `eventfd`: a descriptor of this process, as long as this lives.
   explicit EventfdHolder(int eventfd) : eventfd_(eventfd) {}
   // Whether another process has it open. Looks through /proc, or only at who had it last time; true
-  // when that takes too long. Not found is a descriptor that is on its way through a socket, or of
-  // a process whose first thread has ended.
+  // where there are too many descriptors to look at. Not found is one that is on its way through a
+  // socket, or of a process whose first thread has ended.
   bool Exists();
 
  private:

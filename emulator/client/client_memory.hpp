@@ -53,7 +53,8 @@ class AddressSpace {
                                                 Permissions wanted) = 0;
 
   // Locked-memory accounting of this mm (vfio_iommu_type1.c vfio_lock_acct): ENOMEM when the
-  // client has no CAP_IPC_LOCK and `pages` more would exceed its RLIMIT_MEMLOCK.
+  // client has no CAP_IPC_LOCK and `pages` more would exceed its RLIMIT_MEMLOCK. No pages are
+  // always fine, though the limit may have been lowered below what is locked.
   virtual Result<> ChargeLocked(u64 pages) = 0;
   virtual void UnchargeLocked(u64 pages) = 0;
 };

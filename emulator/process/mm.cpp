@@ -158,6 +158,7 @@ Result<u64, AddressSpace::Unpinnable> Mm::CheckPinnable(ClientAddress start, u64
 }
 
 Result<> Mm::ChargeLocked(u64 pages) {
+  if (pages == 0) return {};
   rlimit limit{};
   // The capability is looked up last: clients may give it up, and few ever come to their limit.
   if (::prlimit(process_, RLIMIT_MEMLOCK, nullptr, &limit) == 0 &&

@@ -62,13 +62,18 @@ void Ledger::FreeDead() {
 }
 
 void Ledger::Print() const {
-  uint64_t calls = 0, succeeded = 0;
+  constexpr uint64_t kMostBelieved = 1ull << 40;
+  uint64_t calls = 0, succeeded = 0, spoilt = 0;
   for (std::size_t kind = 0; kind < kKinds; kind++) {
     uint64_t all = 0;
     std::string line;
     for (std::size_t error = 0; error < kErrnos; error++) {
       const uint64_t count = results[kind][error];
       if (count == 0) continue;
+      if (count > kMostBelieved) {
+        spoilt++;
+        continue;
+      }
       all += count;
       if (error == 0) succeeded += count;
       const char* name = error == 0 ? "ok" : strerrorname_np(static_cast<int>(error));
@@ -95,6 +100,7 @@ void Ledger::Print() const {
   say("words", next_word);
   say("hung", hung);
   say("undead", undead);
+  say("spoilt", spoilt);
 }
 
 char StateOf(pid_t tid) {

@@ -50,7 +50,8 @@ struct Ledger {
   // Slots of threads that are gone become free.
   void FreeDead();
 
-  // How often each kind of call gave each errno, and what became of the clients.
+  // How often each kind of call gave each errno, and what became of the clients. Counters that a
+  // client has written over, through a wild pointer of its own, are left out and counted.
   void Print() const;
 };
 

@@ -94,6 +94,7 @@ Result<u64, AddressSpace::Unpinnable> FakeMm::CheckPinnable(ClientAddress start,
 }
 
 Result<> FakeMm::ChargeLocked(u64 pages) {
+  if (pages == 0) return {};
   if (locked_pages_ + pages > lock_limit_) return Fail(ENOMEM, "RLIMIT_MEMLOCK");
   locked_pages_ += pages;
   return {};

@@ -189,6 +189,15 @@ TEST_CASE("MAP_DMA beyond RLIMIT_MEMLOCK is ENOMEM and leaves nothing behind", "
   CHECK(bench.Map(bench.container, 0x200000, kBuffer, 0x1000) == 0);
 }
 
+TEST_CASE("MAP_DMA of memory that is not there is EFAULT, whatever the limit has become",
+          "[type1]") {
+  Domain bench;
+  REQUIRE(bench.Map(bench.container, 0x100000, kBuffer, 0x1000) == 0);
+  bench.client.mm().set_lock_limit(0);
+  CHECK(bench.Map(bench.container, 0x200000, 0xdead000, 0x1000) == -EFAULT);
+  CHECK(bench.Map(bench.container, 0x200000, kBuffer, 0x1000) == -ENOMEM);
+}
+
 TEST_CASE("MAP_DMA by a second process charges that process", "[type1]") {
   Domain bench;
   REQUIRE(bench.Map(bench.container, 0x100000, kBuffer, 0x1000) == 0);

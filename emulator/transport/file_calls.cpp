@@ -137,7 +137,7 @@ void FileCalls::WaitForDeaths() {
 }
 
 void FileCalls::Send(Request& request, Completion& completion) {
-  // The request may be kept until the next one comes: the file must not.
+  // Whoever still keeps the request must not keep the file open.
   request.file_.reset();
   if (!request.Claim()) return;
   waiting_.erase(request.key());

@@ -40,6 +40,7 @@ struct StartOrder {
   char tree[4096] = {};
   bool hide_tree = false;
   bool trap = false;
+  bool exact = false;
 };
 
 // Why the client could not be started, as it travels to the parent.
@@ -60,9 +61,9 @@ struct StartFailure {
   StartOrder order;
   if (::recv(socket, &order, sizeof order, 0) != sizeof order) ::_exit(127);
   // The keeper answers, when it traces this process or knows that it does not.
-  char traced = 0;
+  Extent extent{};
   if (::send(keeper, &order, sizeof order, MSG_NOSIGNAL) != sizeof order ||
-      ::recv(keeper, &traced, 1, 0) != 1)
+      ::recv(keeper, &extent, sizeof extent, 0) != sizeof extent)
     ::_exit(127);
   if (auto view = BuildView(order.tree, order.hide_tree); !view) Report(socket, view.error());
   const sigset_t handled = HandledSignals();
@@ -70,7 +71,7 @@ struct StartFailure {
   std::vector<char*> argv;
   for (const std::string& word : command) argv.push_back(const_cast<char*>(word.c_str()));
   argv.push_back(nullptr);
-  auto listener = InstallFilter(traced != 0);
+  auto listener = InstallFilter(extent);
   if (!listener) Report(socket, listener.error());
   SendDescriptor(socket, listener->get());
   listener->Reset();
@@ -98,16 +99,21 @@ void KillLeftovers() {
   while (::waitpid(-1, nullptr, __WALL) > 0);
 }
 
-// Traces the client if it has been ordered so and a device has registers to map.
+Extent ExtentOf(const StartOrder& order) { return order.exact ? Extent::kAll : Extent::kTraced; }
+
+// Null where nobody wants the client traced, or it cannot be.
 std::unique_ptr<tracer::Tracer> TraceClient(const StartOrder& order, pid_t client) {
   if (!order.trap) return nullptr;
-  auto tracer = tracer::Tracer::Open(order.tree, IsHandedOver);
-  if (!tracer) return nullptr;
-  if (const auto seized = (*tracer)->Seize(client); !seized) {
-    fmt::print(stderr, "vfiolab: registers cannot be mapped: {}\n", seized.error().reason);
-    return nullptr;
-  }
-  return *std::move(tracer);
+  auto tracer =
+      tracer::Tracer::Open(order.tree, [extent = ExtentOf(order)](const tracer::SystemCall& call) {
+        return RestartOf(extent, call);
+      });
+  if (tracer && !order.exact && !(*tracer)->has_registers()) return nullptr;
+  const auto seized = tracer ? (*tracer)->Seize(client) : Failure{tracer.error()};
+  if (seized) return *std::move(tracer);
+  fmt::print(stderr, "vfiolab: registers cannot be mapped{}: {}\n",
+             order.exact ? ", and --exact does nothing" : "", seized.error().reason);
+  return nullptr;
 }
 
 }  // namespace
@@ -134,8 +140,8 @@ void Child::Keep(pid_t launcher, const std::function<void(int keeper)>& run_clie
   StartOrder order;
   if (::recv(kGate, &order, sizeof order, 0) == sizeof order) {
     kept.tracer_ = TraceClient(order, client);
-    const char traced = kept.tracer_ != nullptr ? 1 : 0;
-    ::send(kGate, &traced, 1, MSG_NOSIGNAL);
+    const Extent extent = kept.tracer_ != nullptr ? ExtentOf(order) : Extent::kUntraced;
+    ::send(kGate, &extent, sizeof extent, MSG_NOSIGNAL);
   }
   ::close(kGate);
   ::_exit(kept.WaitForExit());
@@ -170,7 +176,7 @@ Result<Child> Child::Fork(const std::vector<std::string>& command) {
 Result<> Child::Start(const std::string& tree, StartOptions options,
                       const std::function<Result<>(UniqueFd)>& listener) {
   const UniqueFd ours = std::move(socket_);
-  StartOrder order{.hide_tree = options.hide_tree, .trap = options.trap};
+  StartOrder order{.hide_tree = options.hide_tree, .trap = options.trap, .exact = options.exact};
   tree.copy(order.tree, sizeof order.tree - 1);
   ::send(ours.get(), &order, sizeof order, MSG_NOSIGNAL);
   // First the listener, then the end of the stream when the command runs, or a failure.

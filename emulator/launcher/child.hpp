@@ -33,6 +33,7 @@ class Child {
   struct StartOptions {
     bool hide_tree = false;  // the client does not see the mount itself
     bool trap = false;       // it is traced, where a device has registers that can be mapped
+    bool exact = false;      // it is traced anyway, and hands over all that it can
   };
 
   // Has it run the command. The client sees the tree mounted at `tree`. `listener` gets the

@@ -12,6 +12,7 @@ struct RunOptions {
   std::string trace;     // a file for the core's inputs and outputs; empty for none
   bool cuse = false;     // nodes of /dev/vfio are character devices
   bool trap = true;      // trace the client, so that registers can be mapped
+  bool exact = false;    // hand over what is else left to FUSE, at a cost for each read and write
   std::vector<std::string> command;
 };
 int Run(const RunOptions& options);

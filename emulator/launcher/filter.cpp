@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/trace.hpp"
+#include "transport/regular_file_call.hpp"
 #include "transport/transfer.hpp"
 
 namespace vfiolab::launcher {
@@ -29,12 +30,21 @@ class Rules {
  public:
   Rules() : context_(seccomp_init(SCMP_ACT_ALLOW), &seccomp_release) {}
 
-  // Hands over what meets all conditions. Programs of other architectures run, but without
-  // descriptors of devices.
+  // Hands over what meets all conditions.
   template <class... Conditions>
   void HandOver(int call, Conditions... conditions) {
     complete_ = complete_ && seccomp_rule_add(context_.get(), SCMP_ACT_NOTIFY, call,
                                               sizeof...(conditions), conditions...) == 0;
+  }
+
+  // From now on rules are for 32-bit programs of this machine alone.
+  void Become32Bit() {
+    complete_ = complete_ && seccomp_arch_remove(context_.get(), SCMP_ARCH_NATIVE) == 0 &&
+                seccomp_arch_add(context_.get(), SCMP_ARCH_X86) == 0;
+  }
+  void Join(Rules&& others) {
+    complete_ = complete_ && others.complete_ &&
+                seccomp_merge(context_.get(), others.context_.release()) == 0;
   }
 
   Result<std::vector<sock_filter>> Build() const {
@@ -57,46 +67,64 @@ class Rules {
 
 // FUSE copies as many bytes as the number of a command says, and fails where they are not there,
 // before the emulator hears of it. VFIO has no command whose number says so: what has its letter
-// and a size, or all bits, is a client's mistake, and its answer is the emulator's.
-void AddSizedCommands(Rules& rules) {
-  constexpr unsigned kLetterMask = _IOC_TYPEMASK << _IOC_TYPESHIFT;
+// and a size, or all bits, is a client's mistake, and its answer is the emulator's. Other drivers
+// have such commands.
+void AddSizedCommands(Rules& rules, bool of_all_drivers) {
+  const unsigned letter_mask = of_all_drivers ? 0 : _IOC_TYPEMASK << _IOC_TYPESHIFT;
+  const unsigned letter = of_all_drivers ? 0 : VFIO_TYPE << _IOC_TYPESHIFT;
   for (unsigned bit = 0; bit < _IOC_SIZEBITS; ++bit) {
     const unsigned size = 1u << (_IOC_SIZESHIFT + bit);
-    rules.HandOver(SYS_ioctl, SCMP_A1(SCMP_CMP_MASKED_EQ, kLetterMask | size,
-                                      VFIO_TYPE << _IOC_TYPESHIFT | size));
+    rules.HandOver(SYS_ioctl, SCMP_A1(SCMP_CMP_MASKED_EQ, letter_mask | size, letter | size));
   }
   rules.HandOver(SYS_ioctl, SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffff, 0xffffffff));
 }
 
-// FUSE moves the position of any file, has nothing to ask about a transfer of no bytes, and has no
-// use for a buffer that is not there, or not all of it.
-void AddWhatFuseAnswers(Rules& rules, bool all_buffers) {
-  rules.HandOver(SYS_lseek, SCMP_A2(SCMP_CMP_LE, SEEK_MAX));
-  for (const int call : {SYS_read, SYS_write}) rules.HandOver(call, SCMP_A2(SCMP_CMP_EQ, 0));
-  for (const int call : Transfer::kCalls) {
-    if (call == SYS_preadv2 || call == SYS_pwritev2) {
-      // At -1 they begin at the file's position.
-      if (all_buffers) rules.HandOver(call, SCMP_A3(SCMP_CMP_NE, ~u64{0}));
-    } else if (all_buffers) {
+// FUSE has nothing to ask about a transfer of no bytes, and has no use for a buffer that is not
+// there, or not all of it.
+void AddTransfers(Rules& rules, Extent extent) {
+  for (const int call : {SYS_read, SYS_write, SYS_pread64, SYS_pwrite64})
+    rules.HandOver(call, SCMP_A2(SCMP_CMP_EQ, 0));
+  if (extent == Extent::kUntraced) return;
+  for (const int call : Transfer::kAtOffset) {
+    if (extent == Extent::kAll || (call != SYS_preadv2 && call != SYS_pwritev2))
       rules.HandOver(call);
-    } else if (call == SYS_pread64 || call == SYS_pwrite64) {
-      rules.HandOver(call, SCMP_A2(SCMP_CMP_EQ, 0));
-    }
+    else  // at -1 they begin at the file's position
+      rules.HandOver(call, SCMP_A3(SCMP_CMP_NE, ~u64{0}));
   }
+  if (extent == Extent::kTraced) return;
+  for (const int call : Transfer::kAtPosition) rules.HandOver(call);
 }
 
-Result<std::vector<sock_filter>> BuildProgram(bool all_buffers) {
-  Rules rules;
+void AddReturningDescriptors(Rules& rules, int ioctl) {
   for (const unsigned command : kReturningDescriptors)
-    rules.HandOver(SYS_ioctl, SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffff, command));
-  AddSizedCommands(rules);
-  AddWhatFuseAnswers(rules, all_buffers);
+    rules.HandOver(ioctl, SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffff, command));
+}
+
+Result<std::vector<sock_filter>> BuildProgram(Extent extent) {
+  Rules rules;
+  AddReturningDescriptors(rules, SYS_ioctl);
+  AddSizedCommands(rules, extent == Extent::kAll);
+  rules.HandOver(SYS_lseek, SCMP_A2(SCMP_CMP_LE, SEEK_MAX));
+  AddTransfers(rules, extent);
   rules.HandOver(SYS_mmap, SCMP_A3(SCMP_CMP_MASKED_EQ, MAP_ANONYMOUS, 0));
+  if (extent == Extent::kAll) {
+    for (const unsigned command : kRegularFileCommands)
+      rules.HandOver(SYS_fcntl, SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffff, command));
+    for (const unsigned command : kRegularFileIoctls)
+      rules.HandOver(SYS_ioctl, SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffff, command));
+    for (const int call : kRegularFileCalls) rules.HandOver(call);
+    for (const int call : kCopyCalls) rules.HandOver(call);
+  }
+  // The rest of what 32-bit programs call is left to FUSE.
+  Rules of_32_bit;
+  of_32_bit.Become32Bit();
+  AddReturningDescriptors(of_32_bit, SCMP_SYS(ioctl));
+  rules.Join(std::move(of_32_bit));
   return rules.Build();
 }
 
-Result<int> Install(bool all_buffers, unsigned flags) {
-  std::vector<sock_filter> program = TRY(BuildProgram(all_buffers));
+Result<int> Install(Extent extent, unsigned flags) {
+  std::vector<sock_filter> program = TRY(BuildProgram(extent));
   const sock_fprog filter{static_cast<unsigned short>(program.size()), program.data()};
   const auto listener = static_cast<int>(::syscall(
       SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER | flags, &filter));
@@ -107,35 +135,46 @@ Result<int> Install(bool all_buffers, unsigned flags) {
 
 }  // namespace
 
-bool IsHandedOver(const tracer::SystemCall& call) {
+tracer::Restart RestartOf(Extent extent, const tracer::SystemCall& call) {
+  using enum tracer::Restart;
+  const auto is_one_of = [&](const auto& calls) {
+    return std::ranges::count(calls, call.number) != 0;
+  };
   const auto command = static_cast<unsigned>(call.arguments[1]);
+  const bool all = extent == Extent::kAll;
   switch (call.number) {
-    case SYS_ioctl:
-      return std::ranges::count(kReturningDescriptors, command) != 0 || command == ~0u ||
-             (_IOC_TYPE(command) == VFIO_TYPE && _IOC_SIZE(command) != 0);
-    case SYS_read:
-    case SYS_write:
-      return call.arguments[2] == 0;
     case SYS_mmap:
     case SYS_lseek:
-      return true;
+      return kYes;
+    case SYS_ioctl:
+      if (std::ranges::count(kReturningDescriptors, command) != 0 || command == ~0u) return kYes;
+      if (all && std::ranges::count(kRegularFileIoctls, command) != 0) return kUnlessItCanBlock;
+      if (_IOC_SIZE(command) == 0) return kNo;
+      return _IOC_TYPE(command) == VFIO_TYPE ? kYes : all ? kUnlessItCanBlock : kNo;
     case SYS_preadv2:
     case SYS_pwritev2:
-      return call.arguments[3] != ~u64{0};
+      return all || call.arguments[3] != ~u64{0} ? kUnlessItCanBlock : kNo;
     default:
-      return std::ranges::count(Transfer::kCalls, call.number) != 0;
+      break;
   }
+  if (is_one_of(Transfer::kAtOffset)) return kUnlessItCanBlock;
+  if (is_one_of(Transfer::kAtPosition))
+    return all || call.arguments[2] == 0 ? kUnlessItCanBlock : kNo;
+  const bool of_regular_files =
+      is_one_of(kRegularFileCalls) ||
+      (call.number == SYS_fcntl && std::ranges::count(kRegularFileCommands, command) != 0);
+  return all && of_regular_files ? kYes : kNo;
 }
 
-Result<UniqueFd> InstallFilter(bool traced) {
-  auto listener = Install(traced, kWaitKillable);
+Result<UniqueFd> InstallFilter(Extent extent) {
+  auto listener = Install(extent, kWaitKillable);
   if (!listener && listener.error().code == EACCES) {
     // Without CAP_SYS_ADMIN the kernel wants a promise that nobody gains privileges later.
     ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    listener = Install(traced, kWaitKillable);
+    listener = Install(extent, kWaitKillable);
   }
   // An older kernel: a signal may end a call that has been made, and it must not be made again.
-  if (!listener && listener.error().code == EINVAL) listener = Install(false, 0);
+  if (!listener && listener.error().code == EINVAL) listener = Install(Extent::kUntraced, 0);
   if (!listener) return Failure{std::move(listener).error()};
   return UniqueFd(*listener);
 }

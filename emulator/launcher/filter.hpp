@@ -6,16 +6,21 @@
 
 namespace vfiolab::launcher {
 
+// How much is handed over. A signal can end a call before the notifier has taken it up. That can be
+// undone in a thread that is traced; in another, reads and writes are left to FUSE, since no driver
+// expects EINTR of a register.
+enum class Extent : char {
+  kUntraced,  // what FUSE cannot carry, or answers otherwise without being asked
+  kTraced,    // and reads and writes at an offset
+  kAll,       // and all reads and writes, and what is done to regular files
+};
+
 // Puts the filter on the calling thread and all that it will start, and returns the listener.
 // Everything but the handed-over calls goes through untouched. EBUSY: there is a listener already
 // (vfiolab inside vfiolab); EPERM: no_new_privs could not be set.
-//
-// A signal can end a call before the notifier has taken it up. Where the thread is `traced`, that
-// is undone (IsHandedOver); else reads and writes at an offset are left to FUSE, since no driver
-// expects EINTR of a register.
-Result<UniqueFd> InstallFilter(bool traced);
+Result<UniqueFd> InstallFilter(Extent extent);
 
-// Whether the filter of a traced thread hands such a call over.
-bool IsHandedOver(const tracer::SystemCall& call);
+// What shall become of a call under this filter that a signal has ended.
+tracer::Restart RestartOf(Extent extent, const tracer::SystemCall& call);
 
 }  // namespace vfiolab::launcher

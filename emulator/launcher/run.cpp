@@ -26,9 +26,9 @@ int RunInSession(const RunOptions& options) {
   if (auto entered = EnterPrivateNamespace(); !entered) return Complain(entered.error());
   auto child = Child::Fork(options.command);
   if (!child) return Complain(child.error());
-  const auto started = child->Start(*mount_point, {.trap = options.trap}, [&](UniqueFd listener) {
-    return JoinSession(options.session, std::move(listener));
-  });
+  const auto started = child->Start(
+      *mount_point, {.trap = options.trap, .exact = options.exact},
+      [&](UniqueFd listener) { return JoinSession(options.session, std::move(listener)); });
   if (!started) return Complain(started.error(), StatusOf(started.error()));
   return child->WaitForExit();
 }
@@ -54,10 +54,11 @@ int RunAlone(const RunOptions& options) {
       !served)
     return Complain(served.error());
   const auto started =
-      child->Start(*staging, {.hide_tree = true, .trap = options.trap}, [&](UniqueFd listener) {
-        emulation.notifier().Add(std::move(listener));
-        return Result<>{};
-      });
+      child->Start(*staging, {.hide_tree = true, .trap = options.trap, .exact = options.exact},
+                   [&](UniqueFd listener) {
+                     emulation.notifier().Add(std::move(listener));
+                     return Result<>{};
+                   });
   const int status =
       started ? child->WaitForExit() : Complain(started.error(), StatusOf(started.error()));
   emulation.Stop();

@@ -105,6 +105,13 @@ Result<struct statx> StatDescriptor(pid_t tid, int fd) {
   return found;
 }
 
+Result<int> FlagsOfDescriptor(pid_t tid, int fd) {
+  std::ifstream info(fmt::format("/proc/{}/fdinfo/{}", tid, fd));
+  for (std::string word; info >> word;)
+    if (int flags = 0; word == "flags:" && info >> std::oct >> flags) return flags & ~O_CLOEXEC;
+  return DescriptorFailure(tid, fd);
+}
+
 bool Caller::can_trap() const {
   if (services_.tracers.empty()) return false;
   const auto known = services_.traced.find(tid_);

@@ -61,4 +61,7 @@ Result<UniqueFd> DuplicateDescriptor(pid_t tid, int fd);
 // Type, device and inode of what that descriptor refers to; asks nobody who serves it. EBADF.
 Result<struct statx> StatDescriptor(pid_t tid, int fd);
 
+// The flags of its open file, as fcntl(F_GETFL) has them. EBADF.
+Result<int> FlagsOfDescriptor(pid_t tid, int fd);
+
 }  // namespace vfiolab

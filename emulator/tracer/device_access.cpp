@@ -3,9 +3,11 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "base/trace.hpp"
+#include "process/caller.hpp"
 
 namespace vfiolab::tracer {
 
@@ -14,10 +16,16 @@ Result<DeviceAccess> DeviceAccess::Open(const std::string& tree) {
   UniqueFd directory(::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!directory) return Fail(errno, fmt::format("{}: {}", path, ErrnoName(errno)));
   UniqueFd announced(::openat(directory.get(), "tracer", O_RDWR | O_CLOEXEC));
-  if (!announced) return Fail(errno, fmt::format("{}/tracer: {}", path, ErrnoName(errno)));
+  if (!announced && errno != ENOENT && errno != EOPNOTSUPP)
+    return Fail(errno, fmt::format("{}/tracer: {}", path, ErrnoName(errno)));
   struct stat found {};
   if (::fstat(directory.get(), &found) != 0) return Fail(errno, path);
   return DeviceAccess(std::move(directory), std::move(announced), found.st_dev);
+}
+
+bool DeviceAccess::Owns(pid_t tid, int descriptor) const {
+  const auto found = StatDescriptor(tid, descriptor);
+  return found && makedev(found->stx_dev_major, found->stx_dev_minor) == tree_;
 }
 
 int DeviceAccess::FileOf(pid_t tid, ThreadFiles& files, ino_t inode) const {

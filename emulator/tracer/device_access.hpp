@@ -22,6 +22,10 @@ class DeviceAccess {
  public:
   static Result<DeviceAccess> Open(const std::string& tree);
 
+  bool has_registers() const { return static_cast<bool>(announced_); }
+  // Whether a thread's descriptor is of the tree.
+  bool Owns(pid_t tid, int descriptor) const;
+
   // Whether a mapping is one of a device's file.
   bool IsDevice(const Vma& vma) const { return vma.device == tree_ && vma.inode != 0; }
 
@@ -38,7 +42,7 @@ class DeviceAccess {
   int FileOf(pid_t tid, ThreadFiles& files, ino_t inode) const;
 
   UniqueFd directory_;
-  UniqueFd announced_;  // as long as this is open, the emulator counts on us
+  UniqueFd announced_;  // as long as this is open, the emulator counts on us; perhaps none
   dev_t tree_;
 };
 

@@ -1,9 +1,12 @@
 #include "tracer/traced_call.hpp"
 
+#include <fcntl.h>
 #include <sys/ptrace.h>
 #include <sys/user.h>
 
 #include <cstddef>
+
+#include "process/caller.hpp"
 
 namespace vfiolab::tracer {
 namespace {
@@ -15,15 +18,22 @@ constexpr u64 kCode64 = 0x33;            // the code segment of 64-bit programs
 
 }  // namespace
 
-void BeginAnew(pid_t tid, bool (*is_ours)(const SystemCall&)) {
+void BeginAnew(pid_t tid, const std::function<bool(const SystemCall&)>& restarts) {
   user_regs_struct registers{};
   if (::ptrace(PTRACE_GETREGS, tid, nullptr, &registers) != 0) return;
   const auto number = static_cast<long>(registers.orig_rax);  // negative: it was in no call
   if (registers.cs != kCode64 || number < 0 ||
       static_cast<long>(registers.rax) != kRestartIfWanted ||
-      !is_ours({number, {registers.rdi, registers.rsi, registers.rdx, registers.r10}}))
+      !restarts({number, {registers.rdi, registers.rsi, registers.rdx, registers.r10}}))
     return;
   ::ptrace(PTRACE_POKEUSER, tid, offsetof(user_regs_struct, rax), kRestartAlways);
+}
+
+bool CanBlock(pid_t tid, int descriptor) {
+  const auto found = StatDescriptor(tid, descriptor);
+  if (!found || S_ISREG(found->stx_mode) || S_ISBLK(found->stx_mode)) return false;
+  const auto flags = FlagsOfDescriptor(tid, descriptor);
+  return !flags || (*flags & O_NONBLOCK) == 0;
 }
 
 }  // namespace vfiolab::tracer

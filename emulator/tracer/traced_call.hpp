@@ -3,6 +3,7 @@
 #include <sys/types.h>
 
 #include <array>
+#include <functional>
 
 #include "base/bytes.hpp"
 
@@ -13,9 +14,19 @@ struct SystemCall {
   std::array<u64, 4> arguments;  // the first ones
 };
 
-// For a thread that has stopped before a signal is delivered: if the signal has ended a call of
-// x86-64, and `is_ours` says so of it, the call begins anew after the signal's handler, whatever
+// Whether a call that a signal has ended begins anew after the signal's handler, whatever
 // SA_RESTART says.
-void BeginAnew(pid_t tid, bool (*is_ours)(const SystemCall&));
+enum class Restart {
+  kNo,
+  kYes,               // it was ended before it was made
+  kUnlessItCanBlock,  // or else by the file of its first argument, if that can block
+};
+
+// For a thread that has stopped before a signal is delivered: if the signal has ended a call of
+// x86-64, and `restarts` says so of it, the call begins anew.
+void BeginAnew(pid_t tid, const std::function<bool(const SystemCall&)>& restarts);
+
+// Whether a read or write of a thread's descriptor may wait for something, and a signal end that.
+bool CanBlock(pid_t tid, int descriptor);
 
 }  // namespace vfiolab::tracer

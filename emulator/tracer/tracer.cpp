@@ -30,9 +30,15 @@ int TurnIntoSegfault(pid_t tid, u64 address) {
 
 }  // namespace
 
-Result<std::unique_ptr<Tracer>> Tracer::Open(const std::string& tree,
-                                             bool (*is_handed_over)(const SystemCall&)) {
-  return std::unique_ptr<Tracer>(new Tracer(TRY(DeviceAccess::Open(tree)), is_handed_over));
+Result<std::unique_ptr<Tracer>> Tracer::Open(const std::string& tree, RestartOf restart_of) {
+  return std::unique_ptr<Tracer>(new Tracer(TRY(DeviceAccess::Open(tree)), std::move(restart_of)));
+}
+
+bool Tracer::Restarts(pid_t tid, const SystemCall& call) const {
+  const Restart restart = restart_of_(call);
+  if (restart != Restart::kUnlessItCanBlock) return restart == Restart::kYes;
+  const auto descriptor = static_cast<int>(call.arguments[0]);
+  return access_.Owns(tid, descriptor) || !CanBlock(tid, descriptor);
 }
 
 Result<> Tracer::Seize(pid_t process) {
@@ -95,7 +101,7 @@ void Tracer::Take(pid_t tid, int status) {
     Forget(static_cast<pid_t>(former));
   }
   const int deliver = event != 0 ? 0 : signal == SIGBUS ? OnBusError(tid) : signal;
-  if (deliver != 0) BeginAnew(tid, is_handed_over_);
+  if (deliver != 0) BeginAnew(tid, [&](const SystemCall& call) { return Restarts(tid, call); });
   ::ptrace(PTRACE_CONT, tid, nullptr, static_cast<long>(deliver));
 }
 

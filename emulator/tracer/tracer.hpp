@@ -15,11 +15,14 @@ namespace vfiolab::tracer {
 // One thread of one process uses it: the kernel lets nobody else handle what it has seized.
 class Tracer {
  public:
-  // Tells the emulator whose tree is mounted at `tree` that this process traces clients. ENOENT: no
-  // device there has registers that can be mapped. EOPNOTSUPP: this kernel, or a missing privilege,
-  // lets nothing be mapped. No signal shall end the calls that `is_handed_over` knows.
-  static Result<std::unique_ptr<Tracer>> Open(const std::string& tree,
-                                              bool (*is_handed_over)(const SystemCall&));
+  using RestartOf = std::function<Restart(const SystemCall&)>;
+
+  // For clients of the emulator whose tree is mounted at `tree`. It is told that this process makes
+  // their accesses to registers, where there are such. ENOENT, EACCES: no tree, or not ours.
+  static Result<std::unique_ptr<Tracer>> Open(const std::string& tree, RestartOf restart_of);
+
+  // Whether a device there has registers, and this kernel and its privileges let them be mapped.
+  bool has_registers() const { return access_.has_registers(); }
 
   // From now on what `process` and all that it starts do to registers is done here; they die with
   // this process. EPERM: someone else traces it.
@@ -30,15 +33,16 @@ class Tracer {
   void Take(pid_t tid, int status);
 
  private:
-  Tracer(DeviceAccess access, bool (*is_handed_over)(const SystemCall&))
-      : access_(std::move(access)), is_handed_over_(is_handed_over) {}
+  Tracer(DeviceAccess access, RestartOf restart_of)
+      : access_(std::move(access)), restart_of_(std::move(restart_of)) {}
+  bool Restarts(pid_t tid, const SystemCall& call) const;
   // The signal that thread `tid` gets: 0 when its access has been made.
   int OnBusError(pid_t tid);
   void Forget(pid_t tid) { threads_.erase(tid); }
   ThreadFiles& FilesOf(pid_t tid);
 
   DeviceAccess access_;
-  bool (*is_handed_over_)(const SystemCall&);
+  RestartOf restart_of_;
   std::map<pid_t, ThreadFiles> threads_;  // those that had to do with registers
 };
 

@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "base/trace.hpp"
+#include "transport/inquiry.hpp"
 
 namespace vfiolab {
 namespace {
@@ -170,7 +171,7 @@ bool CuseChannel::TakeInquiry() {
   auto packet = Receive();
   if (!packet) return !dead_;
   const auto ioctl = PayloadOf<fuse_ioctl_in>(*packet);
-  if (ioctl && HeaderOf(*packet).opcode == FUSE_IOCTL && ioctl->cmd == kCuseInquiry) {
+  if (ioctl && HeaderOf(*packet).opcode == FUSE_IOCTL && ioctl->cmd == Inquiry::kCommand) {
     Handle(*packet);
     return true;
   }
@@ -249,7 +250,7 @@ void CuseChannel::HandleOpen(CuseRequest& request, const Packet& packet) {
 void CuseChannel::HandleIoctl(const std::shared_ptr<CuseRequest>& request, const Packet& packet) {
   const auto in = PayloadOf<fuse_ioctl_in>(packet);
   if (!in) return request->AnswerError(EINVAL);
-  if (in->cmd == kCuseInquiry && ThreadGroupOf(request->tid()) == ::getpid()) {
+  if (in->cmd == Inquiry::kCommand && ThreadGroupOf(request->tid()) == ::getpid()) {
     owner_.on_inquiry(in->arg, in->fh);
     return request->AnswerIoctl(0);
   }

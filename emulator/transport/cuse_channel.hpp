@@ -14,10 +14,6 @@
 
 namespace vfiolab {
 
-// Asks which open file a descriptor is: an ioctl with this number, sent by the emulator itself,
-// whose argument is the number of the question. To clients it is an unknown number.
-constexpr u32 kCuseInquiry = 0x76666c77;
-
 // In the core's turn, from a thread that may be lost to a client at any call that is passed on.
 class CuseChannel final : public std::enable_shared_from_this<CuseChannel> {
  public:

@@ -2,11 +2,8 @@
 
 #include <fmt/format.h>
 #include <poll.h>
-#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-
-#include <array>
 
 #include "base/trace.hpp"
 
@@ -27,7 +24,9 @@ CuseServer::CuseServer(EventLoop& loop, FileCalls& calls, CuseHost& host, Direct
       host_(host),
       nodes_(nodes),
       options_(std::move(options)),
-      answered_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+      inquiry_(
+          {.owns = [this](const struct statx& found) { return Owns(found); },
+           .call = [this](int fd, u64 question) { host_.Ask(fd, Inquiry::kCommand, question); }}) {
   calls_.AddSource(*this);
   calls_.AddTaker([this] { return TakeRequest(); });
 }
@@ -60,15 +59,10 @@ void CuseServer::OnChange(const std::string& name) {
 }
 
 Result<> CuseServer::Add(const std::string& name, std::shared_ptr<DeviceNode> node) {
-  CuseChannel::Owner owner{.before_call = options_.before_call,
-                           .on_inquiry =
-                               [this](u64 question, u64 handle) {
-                                 const std::scoped_lock lock(mutex_);
-                                 if (const auto answer = answers_.find(question);
-                                     answer != answers_.end())
-                                   answer->second = handle;
-                               },
-                           .on_dead = [this](CuseChannel& channel) { Forget(channel); }};
+  CuseChannel::Owner owner{
+      .before_call = options_.before_call,
+      .on_inquiry = [this](u64 question, u64 handle) { inquiry_.Answer(question, handle); },
+      .on_dead = [this](CuseChannel& channel) { Forget(channel); }};
   // A name is taken until the last file is closed; the node of that name may be back before.
   const std::string device = fmt::format("{}/{}-{}", options_.prefix, ++made_, name);
   const mode_t permissions = node->mode();
@@ -122,42 +116,9 @@ bool CuseServer::Owns(const struct statx& found) const {
   return numbers_.contains(*number);
 }
 
-u64 CuseServer::Ask(pid_t tid, int fd) {
-  auto copy = DuplicateDescriptor(tid, fd);
-  if (!copy) return 0;
-  const u64 handle = AskCopy(copy->get());
-  closer_.Post([copy = std::move(*copy)]() mutable { copy.Reset(); });
-  return handle;
-}
-
-u64 CuseServer::AskCopy(int fd) {
-  const auto found = StatDescriptor(::getpid(), fd);
-  if (!found || !Owns(*found)) return 0;  // the client has put another file in its place
-  std::unique_lock lock(mutex_);
-  const u64 question = ++questions_;
-  answers_[question] = 0;
-  lock.unlock();
-  host_.Ask(fd, kCuseInquiry, question);
-  lock.lock();
-  return answers_.extract(question).mapped();
-}
-
 Result<std::shared_ptr<OpenFile>> CuseServer::Find(pid_t tid, int fd, const struct statx& found) {
   const auto channel = channels_.at(NumberOf(found).value());
-  u64 handle = 0;
-  asker_.Post([&] {
-    handle = Ask(tid, fd);
-    ::eventfd_write(answered_.get(), 1);
-  });
-  std::array<pollfd, 2> ready{{{answered_.get(), POLLIN, 0}, {channel->fd(), POLLIN, 0}}};
-  while (true) {
-    ::poll(ready.data(), ready.size(), -1);
-    eventfd_t count = 0;
-    if (::eventfd_read(answered_.get(), &count) == 0) break;
-    // Of a dead connection the kernel answers by itself.
-    if (ready[1].revents != 0 && !channel->TakeInquiry()) ready[1].fd = -1;
-  }
-  return calls_.Find(handle);
+  return calls_.Find(inquiry_.Ask(tid, fd, channel->fd(), [&] { return channel->TakeInquiry(); }));
 }
 
 }  // namespace vfiolab

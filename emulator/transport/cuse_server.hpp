@@ -5,7 +5,7 @@
 #include <set>
 
 #include "transport/cuse_channel.hpp"
-#include "transport/side_thread.hpp"
+#include "transport/inquiry.hpp"
 
 namespace vfiolab {
 
@@ -38,14 +38,13 @@ class CuseServer final : public OpenFileSource {
   bool Owns(const struct statx& found) const override;  // from any thread
   Result<std::shared_ptr<OpenFile>> Find(pid_t tid, int fd, const struct statx& found) override;
   // The handle behind a client's descriptor; 0 when there is none. From any thread but the core's.
-  u64 Ask(pid_t tid, int fd);
+  u64 Ask(pid_t tid, int fd) { return inquiry_.Ask(tid, fd); }
 
  private:
   void OnChange(const std::string& name);
   Result<> Add(const std::string& name, std::shared_ptr<DeviceNode> node);
   void Remove(const std::string& name);
   dev_t FreeNumber() const;
-  u64 AskCopy(int fd);
   void Forget(CuseChannel& channel);
 
   EventLoop& loop_;
@@ -59,11 +58,7 @@ class CuseServer final : public OpenFileSource {
   std::map<dev_t, std::shared_ptr<CuseChannel>> channels_;      // those of retired nodes, too
   mutable std::mutex mutex_;                                    // of what other threads ask for:
   std::set<dev_t> numbers_;                                     // of channels_
-  std::map<u64, u64> answers_;                                  // handles, by question
-  u64 questions_ = 0;
-  UniqueFd answered_;
-  // Two threads: the close of a file waits for the core, which may be waiting for the other one.
-  SideThread asker_, closer_;
+  Inquiry inquiry_;
 };
 
 }  // namespace vfiolab

@@ -3,7 +3,7 @@
 namespace vfiolab {
 
 FuseInodes::FuseInodes(std::shared_ptr<Directory> root) {
-  inodes_.emplace(kRoot, Inode{kRoot, std::move(root), "", 1, {}, false});
+  inodes_.emplace(kRoot, Inode{kRoot, std::move(root), "", 1, {}});
 }
 
 bool FuseInodes::IsNewEachTime(const Node& node) {
@@ -32,7 +32,7 @@ FuseInodes::Inode* FuseInodes::Lookup(Inode& parent, const std::string& name) {
   if (!fresh) stable_.emplace(node.get(), number);
   std::string path = parent.path + "/" + name;
   const auto [it, added] =
-      inodes_.emplace(number, Inode{number, std::move(node), std::move(path), 1, {}, false});
+      inodes_.emplace(number, Inode{number, std::move(node), std::move(path), 1, {}});
   return &it->second;
 }
 

@@ -3,13 +3,14 @@
 #include <map>
 #include <memory>
 #include <unordered_map>
+#include <vector>
 
 #include "vfs/node.hpp"
 
 namespace vfiolab {
 
 // Numbers nodes for the kernel. Some get a new inode with each look-up: a device node, so that an
-// inode stands for one open file and a duplicate of its descriptor tells which; and a text that can
+// inode mostly stands for one open file and a descriptor tells which; and a text that can
 // be written, because writers of one inode wait for each other in the kernel, where nothing ends
 // that, and a write to `unbind` may take for ever.
 class FuseInodes {
@@ -18,9 +19,9 @@ class FuseInodes {
     u64 number;
     std::shared_ptr<Node> node;
     std::string path;
-    u64 lookups = 0;                 // references that the kernel holds
-    std::weak_ptr<OpenFile> opened;  // of a device node
-    bool was_opened = false;
+    u64 lookups = 0;  // references that the kernel holds
+    // Of a device node. More than one where clients open it anew through /proc/PID/fd.
+    std::vector<std::weak_ptr<OpenFile>> opened;
   };
 
   static constexpr u64 kRoot = 1;

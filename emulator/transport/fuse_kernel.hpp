@@ -7,6 +7,7 @@
 namespace vfiolab::fuse {
 
 constexpr u32 kOpcodeInit = 26;
+constexpr u32 kOpcodeIoctl = 39;
 constexpr u64 kInitExt = u64{1} << 30;
 constexpr u64 kParallelLookups = u64{1} << 18;  // FUSE_PARALLEL_DIROPS
 constexpr u64 kPassthrough = u64{1} << 37;      // Linux 6.9
@@ -22,6 +23,12 @@ struct InHeader {
   u64 node;
   u32 uid, gid, pid;
   u32 padding;
+};
+struct IoctlIn {
+  u64 handle;
+  u32 flags, command;
+  u64 argument;
+  u32 in_size, out_size;
 };
 struct InitIn {
   u32 major, minor, max_readahead, flags, flags2;

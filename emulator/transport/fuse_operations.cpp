@@ -30,6 +30,10 @@ void FuseServer::Fill(const FuseInodes::Inode& inode, struct stat& attributes) c
   attributes.st_uid = owner_;
   attributes.st_gid = owner_group_;
   attributes.st_size = static_cast<off_t>(inode.node->size());
+  if (const auto* device = dynamic_cast<const DeviceNode*>(inode.node.get())) {
+    attributes.st_uid = device->owner().user.value_or(owner_);
+    attributes.st_gid = device->owner().group.value_or(owner_group_);
+  }
 }
 
 void FuseServer::Lookup(fuse_req_t req, u64 parent_number, const char* name) {
@@ -62,12 +66,21 @@ void FuseServer::Getattr(fuse_req_t req, u64 number) {
   fuse_reply_attr(req, &attributes, IsDeviceNode(*inode->node) ? kForever : kRemembered);
 }
 
-// Truncating a file of sysfs, as a shell does that writes to it, changes nothing.
-void FuseServer::Setattr(fuse_req_t req, u64 number, int wanted) {
-  if (wanted & (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID))
-    fuse_reply_err(req, EPERM);
-  else
-    Getattr(req, number);
+// Truncating a file of sysfs, as a shell does that writes to it, changes nothing. Whether the
+// caller may change a node's owner the kernel has asked.
+void FuseServer::Setattr(fuse_req_t req, u64 number, const struct stat& wanted, int what) {
+  if ((what & (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID)) == 0)
+    return Getattr(req, number);
+  FuseInodes::Inode* inode = inodes_.Find(number);
+  auto* device = inode == nullptr ? nullptr : dynamic_cast<DeviceNode*>(inode->node.get());
+  if (device == nullptr) return void(fuse_reply_err(req, EPERM));
+  // Of a file that has no node: fs/libfs.c anon_inode_setattr.
+  if (inode->path.starts_with(std::string("/") + kHandover))
+    return void(fuse_reply_err(req, EOPNOTSUPP));
+  if (what & FUSE_SET_ATTR_MODE) device->set_permissions(wanted.st_mode & ~mode_t{S_IFMT});
+  if (what & FUSE_SET_ATTR_UID) device->owner().user = wanted.st_uid;
+  if (what & FUSE_SET_ATTR_GID) device->owner().group = wanted.st_gid;
+  Getattr(req, number);
 }
 
 void FuseServer::Readlink(fuse_req_t req, u64 number) {
@@ -112,11 +125,6 @@ void FuseServer::Open(fuse_req_t req, u64 number, fuse_file_info* info) {
     fuse_reply_err(req, EISDIR);
     return;
   }
-  // A second open of one inode (through /proc/self/fd) could not be told from the first.
-  if (IsDeviceNode(*node) && std::exchange(inode->was_opened, true)) {
-    fuse_reply_err(req, ESTALE);
-    return;
-  }
   Reply reply = calls_.Open(TidOf(req), *node, inode->path, info->flags);
   if (const auto& value = reply.completion().value; !value)
     fuse_reply_err(req, value.error().code);
@@ -126,7 +134,10 @@ void FuseServer::Open(fuse_req_t req, u64 number, fuse_file_info* info) {
 
 void FuseServer::ReplyOpen(fuse_req_t req, u64 number, std::shared_ptr<OpenFile> file) {
   // What the client waited for may have taken the inode away.
-  if (FuseInodes::Inode* inode = inodes_.Find(number)) inode->opened = file;
+  if (FuseInodes::Inode* inode = inodes_.Find(number)) {
+    std::erase_if(inode->opened, [](const auto& earlier) { return earlier.expired(); });
+    inode->opened.push_back(file);
+  }
   const auto backing = BackingId(file->shared_memory().fd);
   const bool takes_offsets = file->takes_offsets();
   const u64 handle = calls_.Add(std::move(file));
@@ -215,9 +226,8 @@ fuse_lowlevel_ops FuseOperations::Table() {
   ops.getattr = [](fuse_req_t req, fuse_ino_t number, fuse_file_info*) {
     ServerOf(req).Getattr(req, number);
   };
-  ops.setattr = [](fuse_req_t req, fuse_ino_t number, struct stat*, int wanted, fuse_file_info*) {
-    ServerOf(req).Setattr(req, number, wanted);
-  };
+  ops.setattr = [](fuse_req_t req, fuse_ino_t number, struct stat* wanted, int what,
+                   fuse_file_info*) { ServerOf(req).Setattr(req, number, *wanted, what); };
   ops.readlink = [](fuse_req_t req, fuse_ino_t number) { ServerOf(req).Readlink(req, number); };
   ops.readdir = [](fuse_req_t req, fuse_ino_t number, std::size_t size, off_t offset,
                    fuse_file_info*) { ServerOf(req).Readdir(req, number, size, offset); };
@@ -234,6 +244,8 @@ fuse_lowlevel_ops FuseOperations::Table() {
   };
   ops.ioctl = [](fuse_req_t req, fuse_ino_t, unsigned command, void* argument, fuse_file_info* info,
                  unsigned, const void*, std::size_t, std::size_t) {
+    if (command == Inquiry::kCommand && ThreadGroupOf(TidOf(req)) == ::getpid())
+      return ServerOf(req).AnswerInquiry(req, reinterpret_cast<u64>(argument), info->fh);
     CallsOf(req).Ioctl(NewRequest(req), command, reinterpret_cast<u64>(argument), info->fh);
   };
   ops.release = [](fuse_req_t req, fuse_ino_t, fuse_file_info* info) {

@@ -33,6 +33,8 @@ FuseServer::FuseServer(EventLoop& loop, FileCalls& calls, std::shared_ptr<Direct
       handover_(std::make_shared<Directory>()),
       mmio_(std::make_shared<Directory>()),
       inodes_(root_),
+      inquiry_({.owns = [this](const struct statx& found) { return Owns(found); },
+                .call = [](int fd, u64 question) { ::ioctl(fd, Inquiry::kCommand, question); }}),
       owner_(::geteuid()),
       owner_group_(::getegid()),
       mapped_timer_(loop.context()) {
@@ -124,12 +126,43 @@ void FuseServer::OnReadable() {
 }
 
 bool FuseServer::TakeRequest() {
-  thread_local RequestBuffer request;
-  const int size = fuse_session_receive_buf(session_, &request.buffer);
-  if (size <= 0) return false;
   if (!mapped_files_.empty()) ReleaseUnmapped();
+  if (!put_off_.empty()) {
+    std::vector<char> request = std::move(put_off_.front());
+    put_off_.pop_front();
+    const fuse_buf buffer{.size = request.size(), .mem = request.data()};
+    fuse_session_process_buf(session_, &buffer);
+    return true;
+  }
+  thread_local RequestBuffer request;
+  if (fuse_session_receive_buf(session_, &request.buffer) <= 0) return false;
   fuse_session_process_buf(session_, &request.buffer);
   return true;
+}
+
+bool FuseServer::TakeInquiry() {
+  thread_local RequestBuffer received;  // the other one holds the call under way
+  fuse_buf& buffer = received.buffer;
+  const int size = fuse_session_receive_buf(session_, &buffer);
+  if (size <= 0) return size == -EAGAIN || size == -EINTR;
+  const std::span request{static_cast<const char*>(buffer.mem), static_cast<std::size_t>(size)};
+  fuse::InHeader header;
+  std::memcpy(&header, request.data(), sizeof header);
+  fuse::IoctlIn in{};
+  if (header.opcode == fuse::kOpcodeIoctl)
+    std::memcpy(&in, request.data() + sizeof header, sizeof in);
+  if (in.command == Inquiry::kCommand) {
+    fuse_session_process_buf(session_, &buffer);
+    return true;
+  }
+  put_off_.emplace_back(request.begin(), request.end());
+  boost::asio::post(loop_.context(), [this] { TakeRequest(); });
+  return true;
+}
+
+void FuseServer::AnswerInquiry(fuse_req_t req, u64 question, u64 handle) {
+  inquiry_.Answer(question, handle);
+  fuse_reply_ioctl(req, 0, nullptr, 0);
 }
 
 void FuseServer::Drain() {
@@ -199,17 +232,17 @@ bool FuseServer::Owns(const struct statx& found) const {
   return makedev(found.stx_dev_major, found.stx_dev_minor) == device_;
 }
 
-Result<std::shared_ptr<OpenFile>> FuseServer::Find(pid_t, int, const struct statx& found) {
-  return FindOpenFile(found.stx_ino);
-}
-
-std::shared_ptr<OpenFile> FuseServer::FindOpenFile(ino_t number) {
-  FuseInodes::Inode* inode = inodes_.Find(number);
-  return inode == nullptr ? nullptr : inode->opened.lock();
+Result<std::shared_ptr<OpenFile>> FuseServer::Find(pid_t tid, int fd, const struct statx& found) {
+  const FuseInodes::Inode* inode = inodes_.Find(found.stx_ino);
+  if (inode == nullptr || inode->opened.empty()) return std::shared_ptr<OpenFile>();
+  if (inode->opened.size() == 1) return inode->opened.front().lock();
+  return calls_.Find(
+      inquiry_.Ask(tid, fd, fuse_session_fd(session_), [this] { return TakeInquiry(); }));
 }
 
 std::shared_ptr<OpenFile> FuseServer::FindMapped(dev_t device, ino_t number) {
-  return device == device_ ? FindOpenFile(number) : nullptr;
+  const FuseInodes::Inode* inode = device == device_ ? inodes_.Find(number) : nullptr;
+  return inode == nullptr || inode->opened.empty() ? nullptr : inode->opened.front().lock();
 }
 
 std::string FuseServer::Offer(std::shared_ptr<OpenFile> file) {
@@ -220,6 +253,8 @@ std::string FuseServer::Offer(std::shared_ptr<OpenFile> file) {
                            [this, name, file = std::move(file)](
                                CallContext&) mutable -> Result<std::shared_ptr<OpenFile>> {
                              handover_->Remove(name);
+                             // As the kernel of a file that has no node.
+                             if (file == nullptr) return Fail(ENXIO, "opened through /proc");
                              return std::move(file);
                            },
                            size));

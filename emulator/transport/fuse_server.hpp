@@ -3,12 +3,14 @@
 #define FUSE_USE_VERSION 314
 #include <fuse3/fuse_lowlevel.h>
 
+#include <deque>
 #include <map>
 #include <optional>
 
 #include "transport/event_loop.hpp"
 #include "transport/file_calls.hpp"
 #include "transport/fuse_inodes.hpp"
+#include "transport/inquiry.hpp"
 
 namespace vfiolab {
 
@@ -40,7 +42,6 @@ class FuseServer final : public OpenFileSource {
   // Takes up what clients have asked so far. A call that comes by another way (the notifier) must
   // not overtake a release that its client was told had happened.
   void Drain();
-  std::shared_ptr<OpenFile> FindOpenFile(ino_t inode);
   bool Owns(const struct statx& found) const override;
   Result<std::shared_ptr<OpenFile>> Find(pid_t tid, int fd, const struct statx& found) override;
   std::shared_ptr<OpenFile> FindMapped(dev_t device, ino_t inode) override;
@@ -66,6 +67,10 @@ class FuseServer final : public OpenFileSource {
   void OnReadable();
   // False when nothing was waiting.
   bool TakeRequest();
+  // While a call is under way: answers an inquiry, and puts anything else off until later. False
+  // when the file system is gone.
+  bool TakeInquiry();
+  void AnswerInquiry(fuse_req_t req, u64 question, u64 handle);
 
   ssize_t WriteReply(iovec* iov, int count);
   ssize_t ReadRequest(void* buffer, std::size_t size);
@@ -80,7 +85,7 @@ class FuseServer final : public OpenFileSource {
   // The operations, named as FUSE names them.
   void Lookup(fuse_req_t req, u64 parent, const char* name);
   void Getattr(fuse_req_t req, u64 number);
-  void Setattr(fuse_req_t req, u64 number, int wanted);
+  void Setattr(fuse_req_t req, u64 number, const struct stat& wanted, int what);
   void Readlink(fuse_req_t req, u64 number);
   void Readdir(fuse_req_t req, u64 number, std::size_t size, off_t offset);
   void Open(fuse_req_t req, u64 number, fuse_file_info* info);
@@ -97,6 +102,8 @@ class FuseServer final : public OpenFileSource {
   std::shared_ptr<Directory> mmio_;
   u64 offers_ = 0;
   FuseInodes inodes_;
+  std::deque<std::vector<char>> put_off_;  // requests
+  Inquiry inquiry_;
   std::string mount_point_;
   fuse_session* session_ = nullptr;
   std::optional<boost::asio::posix::stream_descriptor> descriptor_;

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 
+#include "transport/regular_file_call.hpp"
 #include "transport/transfer.hpp"
 
 namespace vfiolab {
@@ -92,25 +93,34 @@ bool Notifier::TakeCall(const std::shared_ptr<Listener>& listener) {
   return true;
 }
 
-Result<struct statx> Notifier::StatOf(const TrappedCall& call) {
-  const Turn::ClientAccess access(loop_.turn(), call.tid());  // of any file system
-  return StatDescriptor(call.tid(), call.descriptor());
-}
-
 void Notifier::FindFile(const Call& call) {
   const Turn::Call under_way(loop_.turn(), call);
-  const auto found = StatOf(*call);
-  if (!found) return call->Continue();
-  if (fuse_.Owns(*found)) return Handle(call, fuse_.FindOpenFile(found->stx_ino));
-  if (cuse_ == nullptr || !cuse_->Owns(*found)) return call->Continue();
-  side_->Post([this, call] {
-    const u64 handle = cuse_->Ask(call->tid(), call->descriptor());
+  if (FindFile(call, call->descriptor())) return;
+  const auto target = call->target();
+  if (!target || !FindFile(call, *target)) call->Continue();
+}
+
+bool Notifier::FindFile(const Call& call, int descriptor) {
+  const auto found = [&] {
+    const Turn::ClientAccess access(loop_.turn(), call->tid());  // of any file system
+    return StatDescriptor(call->tid(), descriptor);
+  }();
+  if (!found) return false;
+  if (fuse_.Owns(*found)) {
+    const auto file = fuse_.Find(call->tid(), descriptor, *found);
+    Handle(call, file ? *file : nullptr);
+    return true;
+  }
+  if (cuse_ == nullptr || !cuse_->Owns(*found)) return false;
+  side_->Post([this, call, descriptor] {
+    const u64 handle = cuse_->Ask(call->tid(), descriptor);
     boost::asio::post(loop_.context(), [this, call, handle] {
       fuse_.Drain();
       const Turn::Call answered(loop_.turn(), call);
       if (call->waits()) Handle(call, calls_.Find(handle));
     });
   });
+  return true;
 }
 
 void Notifier::Handle(const Call& call, const File& file) {
@@ -121,15 +131,15 @@ void Notifier::Handle(const Call& call, const File& file) {
   if (number == SYS_mmap) return HandleMmap(call, *file);
   if (file->is_regular()) return call->Continue();
   if (number == SYS_lseek) return HandleSeek(call, *file);
-  if (std::ranges::count(Transfer::kCalls, number) != 0)
-    return Transfer::Start(loop_, calls_, call, file);
-  HandleEmpty(call, *file);
+  if (Transfer::Is(*call)) return Transfer::Start(loop_, calls_, call, file);
+  AnswerRegularFileCall(calls_.services(), *call, *file);
 }
 
 void Notifier::HandleIoctl(const Call& call, OpenFile& file) {
+  const auto command = static_cast<u32>(call->argument(1));
+  if (std::ranges::count(kGenericIoctls, command) != 0) return call->Continue();
   Caller caller(calls_.services(), call->tid());
-  Reply reply = loop_.door().Ioctl(loop_.Now(), caller, file, static_cast<u32>(call->argument(1)),
-                                   call->argument(2));
+  Reply reply = loop_.door().Ioctl(loop_.Now(), caller, file, command, call->argument(2));
   if (reply.deferred()) return call->FailWith(EAGAIN);  // none of these ioctls waits
   Completion& completion = reply.completion();
   if (!completion.value || !completion.opened) return Answer(*call, std::move(reply));
@@ -151,7 +161,7 @@ void Notifier::Install(const Call& call, const std::string& offer, int flags) {
 void Notifier::HandleMmap(const Call& call, OpenFile& file) {
   const bool shared = IsSharedMapping(*call);
   const bool writes = shared && (call->argument(2) & PROT_WRITE) != 0;
-  if (!call->OpenedFor(true, writes)) return call->Continue();
+  if (!call->OpenedFor(call->descriptor(), true, writes)) return call->Continue();
   const u64 pages = (call->argument(1) + kPageSize - 1) & ~(kPageSize - 1);
   const MmapRequest request{.offset = call->argument(5), .length = pages, .shared = shared};
   Caller caller(calls_.services(), call->tid());
@@ -166,14 +176,6 @@ void Notifier::HandleSeek(const Call& call, OpenFile& file) {
   Caller caller(calls_.services(), call->tid());
   Answer(*call, loop_.door().Seek(loop_.Now(), caller, file, static_cast<off_t>(call->argument(1)),
                                   static_cast<int>(call->argument(2))));
-}
-
-void Notifier::HandleEmpty(const Call& call, OpenFile& file) {
-  const bool reads = call->number() == SYS_read;
-  if (!call->OpenedFor(reads, !reads)) return call->Continue();
-  Caller caller(calls_.services(), call->tid());
-  Answer(*call, reads ? loop_.door().Read(loop_.Now(), caller, file, {}, 0)
-                      : loop_.door().Write(loop_.Now(), caller, file, {}, 0));
 }
 
 }  // namespace vfiolab

@@ -1,6 +1,6 @@
 // The calls that FUSE cannot carry, or not exactly: those that return a descriptor, mmap, lseek,
-// and reads and writes at an offset. The launcher's seccomp filter hands them over; clients outside
-// it do without.
+// reads and writes, and what a regular file would answer otherwise than a device. The launcher's
+// seccomp filter hands them over; clients outside it do without.
 #pragma once
 #include <list>
 #include <memory>
@@ -32,15 +32,15 @@ class Notifier {
   void OnReadable(const std::shared_ptr<Listener>& listener);
   // Takes up one call; false when none waits.
   bool TakeCall(const std::shared_ptr<Listener>& listener);
+  // Handles the call if one of its descriptors is ours.
   void FindFile(const Call& call);
-  Result<struct statx> StatOf(const TrappedCall& call);
+  // The same for this descriptor; false when it is not.
+  bool FindFile(const Call& call, int descriptor);
   // `file` is what the call is about; null when it is not open any more.
   void Handle(const Call& call, const File& file);
   void HandleIoctl(const Call& call, OpenFile& file);
   void HandleMmap(const Call& call, OpenFile& file);
   void HandleSeek(const Call& call, OpenFile& file);
-  // A transfer of no bytes from or to the current position.
-  void HandleEmpty(const Call& call, OpenFile& file);
   void Install(const Call& call, const std::string& offer, int flags);
 
   EventLoop& loop_;

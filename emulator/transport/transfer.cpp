@@ -15,9 +15,24 @@ namespace {
 constexpr u64 kMostAtOnce = 1_MiB;
 constexpr u64 kMostInAll = INT_MAX & ~(kPageSize - 1);  // MAX_RW_COUNT
 
-bool IsVector(int number) { return number != SYS_pread64 && number != SYS_pwrite64; }
+constexpr std::array kWrites{SYS_write, SYS_writev, SYS_pwrite64, SYS_pwritev, SYS_pwritev2};
+constexpr std::array kOfOneBuffer{SYS_read, SYS_write, SYS_pread64, SYS_pwrite64};
+constexpr std::array kWithFlags{SYS_preadv2, SYS_pwritev2};
+
+bool IsOneOf(const TrappedCall& call, std::span<const int> numbers) {
+  return std::ranges::count(numbers, call.number()) != 0;
+}
+
+bool IsAtPosition(const TrappedCall& call) {
+  return IsOneOf(call, Transfer::kAtPosition) ||
+         (IsOneOf(call, kWithFlags) && call.argument(3) == ~u64{0});
+}
 
 }  // namespace
+
+bool Transfer::Is(const TrappedCall& call) {
+  return IsOneOf(call, kAtOffset) || IsOneOf(call, kAtPosition);
+}
 
 Transfer::Transfer(EventLoop& loop, FileCalls& calls, std::shared_ptr<TrappedCall> call,
                    std::shared_ptr<OpenFile> file)
@@ -25,14 +40,16 @@ Transfer::Transfer(EventLoop& loop, FileCalls& calls, std::shared_ptr<TrappedCal
       calls_(calls),
       call_(std::move(call)),
       file_(std::move(file)),
-      writes_(call_->number() == SYS_pwrite64 || call_->number() == SYS_pwritev ||
-              call_->number() == SYS_pwritev2),
-      offset_(call_->argument(3)) {}
+      writes_(IsOneOf(*call_, kWrites)),
+      at_position_(IsAtPosition(*call_)),
+      start_(at_position_ ? file_->position() : call_->argument(3)),
+      offset_(start_) {}
 
 void Transfer::Start(EventLoop& loop, FileCalls& calls, std::shared_ptr<TrappedCall> call,
                      std::shared_ptr<OpenFile> file) {
   const std::shared_ptr<Transfer> transfer(
       new Transfer(loop, calls, std::move(call), std::move(file)));
+  if (transfer->at_position_ && !transfer->file_->takes_offsets()) return transfer->Refuse();
   transfer->segments_ = transfer->FindSegments();
   if (transfer->segments_.empty()) return transfer->call_->Continue();
   if (transfer->WantsMoreOfTheFile()) return transfer->call_->FailWith(EOPNOTSUPP);
@@ -41,9 +58,10 @@ void Transfer::Start(EventLoop& loop, FileCalls& calls, std::shared_ptr<TrappedC
 
 std::vector<Transfer::Segment> Transfer::FindSegments() const {
   constexpr u64 kEndOfAddresses = 0x7ffffffff000;
-  if (!file_->takes_offsets() || !call_->OpenedFor(!writes_, writes_)) return {};
+  if (!file_->takes_offsets() || !call_->OpenedFor(call_->descriptor(), !writes_, writes_))
+    return {};
   if (offset_ > LONG_MAX - kMostInAll) return {};
-  const bool vector = IsVector(call_->number());
+  const bool vector = !IsOneOf(*call_, kOfOneBuffer);
   auto segments =
       vector ? ReadVector() : std::vector<Segment>{{call_->argument(1), call_->argument(2)}};
   u64 total = 0;
@@ -74,8 +92,16 @@ std::vector<Transfer::Segment> Transfer::ReadVector() const {
 
 // fs/read_write.c do_loop_readv_writev.
 bool Transfer::WantsMoreOfTheFile() const {
-  const bool has_flags = call_->number() == SYS_preadv2 || call_->number() == SYS_pwritev2;
-  return has_flags && (call_->argument(5) & ~u64{RWF_HIPRI}) != 0;
+  return IsOneOf(*call_, kWithFlags) && (call_->argument(5) & ~u64{RWF_HIPRI}) != 0;
+}
+
+// The kernel asks how the file was opened, and refuses before it looks at the buffer.
+void Transfer::Refuse() {
+  if (!call_->OpenedFor(call_->descriptor(), !writes_, writes_)) return call_->Continue();
+  Caller caller(calls_.services(), call_->tid());
+  Reply reply = writes_ ? loop_.door().Write(loop_.Now(), caller, *file_, {}, 0)
+                        : loop_.door().Read(loop_.Now(), caller, *file_, {}, 0);
+  Finish(std::move(reply.completion().value));
 }
 
 Result<long> Transfer::Move(std::size_t size) {
@@ -118,12 +144,10 @@ void Transfer::Continue() {
 }
 
 void Transfer::Finish(Result<long> last) {
-  if (last)
-    call_->Return(done_ + *last);
-  else if (done_ > 0)
-    call_->Return(done_);
-  else
-    call_->FailWith(last.error().code);
+  if (!last && done_ == 0) return call_->FailWith(last.error().code);
+  done_ += last ? *last : 0;
+  if (at_position_) file_->set_position(start_ + static_cast<u64>(done_));
+  call_->Return(done_);
 }
 
 }  // namespace vfiolab

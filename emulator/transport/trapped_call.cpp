@@ -2,19 +2,41 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <linux/audit.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
 namespace vfiolab {
 
-int TrappedCall::descriptor() const {
-  return static_cast<int>(argument(number() == SYS_mmap ? 4 : 0));
+// Of 32-bit programs nothing but ioctl is trapped.
+int TrappedCall::number() const {
+  return call_.data.arch == AUDIT_ARCH_X86_64 ? call_.data.nr : SYS_ioctl;
 }
 
-bool TrappedCall::OpenedFor(bool reads, bool writes) const {
+int TrappedCall::descriptor() const {
+  switch (number()) {
+    case SYS_mmap:
+      return static_cast<int>(argument(4));
+    case SYS_epoll_ctl:
+      return static_cast<int>(argument(2));
+    case SYS_sendfile:
+      return static_cast<int>(argument(1));
+    default:
+      return static_cast<int>(argument(0));
+  }
+}
+
+std::optional<int> TrappedCall::target() const {
+  if (number() == SYS_sendfile) return static_cast<int>(argument(0));
+  if (number() == SYS_splice || number() == SYS_copy_file_range)
+    return static_cast<int>(argument(2));
+  return std::nullopt;
+}
+
+bool TrappedCall::OpenedFor(int descriptor, bool reads, bool writes) const {
   struct stat link {};  // its own mode says how the descriptor was opened
-  const std::string path = fmt::format("/proc/{}/fd/{}", tid(), descriptor());
+  const std::string path = fmt::format("/proc/{}/fd/{}", tid(), descriptor);
   if (::lstat(path.c_str(), &link) != 0) return false;
   return (!reads || (link.st_mode & S_IRUSR) != 0) && (!writes || (link.st_mode & S_IWUSR) != 0);
 }

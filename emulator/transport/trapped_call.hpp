@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cerrno>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/bytes.hpp"
@@ -21,13 +22,16 @@ class TrappedCall final : public CutOff {
   TrappedCall(int listener, std::shared_ptr<const void> keep, const seccomp_notif& call)
       : listener_(listener), keep_(std::move(keep)), call_(call) {}
 
-  int number() const { return call_.data.nr; }
+  // As 64-bit programs number it.
+  int number() const;
   pid_t tid() const { return static_cast<pid_t>(call_.pid); }
   u64 argument(unsigned i) const { return call_.data.args[i]; }
-  // The caller's descriptor that the call is about.
+  // The caller's descriptor that the call is about; of a copy, the one that is read.
   int descriptor() const;
-  // Whether that was opened for what the call does: the kernel asks that before it asks the file.
-  bool OpenedFor(bool reads, bool writes) const;
+  // The other one of a copy between descriptors.
+  std::optional<int> target() const;
+  // Whether one was opened for what the call does: the kernel asks that before it asks the file.
+  bool OpenedFor(int descriptor, bool reads, bool writes) const;
   // Whether the caller still waits.
   bool waits() const;
 

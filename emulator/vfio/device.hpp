@@ -113,6 +113,7 @@ class DeviceFile final : public OpenFile {
   ~DeviceFile() override;
 
   std::string Name() const override;
+  bool has_node() const override { return false; }
   Reply Ioctl(CallContext& caller, u32 command, u64 argument) override;
   Reply Read(CallContext& caller, std::span<std::byte> to, u64 offset) override;
   Reply Write(CallContext& caller, std::span<const std::byte> from, u64 offset) override;

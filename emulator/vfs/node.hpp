@@ -102,12 +102,22 @@ class DeviceNode final : public FileNode {
   bool lasting() const override { return false; }
   Reply Open(CallContext&, int flags) override;
 
+  // What chmod and chown have made of it; no owner: that of the file system.
+  void set_permissions(mode_t permissions) { permissions_ = permissions; }
+  struct Owner {
+    std::optional<uid_t> user;
+    std::optional<gid_t> group;
+  };
+  Owner& owner() { return owner_; }
+  const Owner& owner() const { return owner_; }
+
   // The device's number, where a transport has made it one that the host's kernel knows.
   const std::optional<dev_t>& number() const { return number_; }
   void set_number(dev_t number) { number_ = number; }
 
  private:
   mode_t permissions_;
+  Owner owner_;
   Opener open_;
   u64 size_;
   std::optional<dev_t> number_;

@@ -110,8 +110,16 @@ class OpenFile {
   virtual u64 size() const { return 0; }
   // A file with a position and a size, which the transport looks after.
   virtual bool is_regular() const { return false; }
+  // Whether it was opened by a path; else an ioctl has opened it.
+  virtual bool has_node() const { return true; }
+  // Whether poll and epoll ask it; else it is always ready, and nothing for epoll (file_can_poll).
+  virtual bool can_poll() const { return false; }
   // Whether pread and pwrite reach it; else they are ESPIPE (FMODE_PREAD).
   virtual bool takes_offsets() const { return true; }
+
+  // Where a read or write that names no offset begins, of a transport that makes it itself.
+  u64 position() const { return position_; }
+  void set_position(u64 position) { position_ = position; }
 
   virtual Reply Ioctl(CallContext&, u32 command, u64 argument);
   // lseek of one that is not regular: the value is the new position.
@@ -128,6 +136,9 @@ class OpenFile {
   virtual Result<> Mmap(CallContext&, const MmapRequest&);
   // What backs mappings of this file, if anything does.
   virtual SharedMemory shared_memory() const { return {}; }
+
+ private:
+  u64 position_ = 0;
 };
 
 }  // namespace vfiolab

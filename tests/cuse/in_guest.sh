@@ -88,14 +88,14 @@ client_killed() {
 
 client_suite() {
     VFIO_TEST_EDU=0000:01:00.0 VFIO_TEST_EDU2=0000:02:00.0 VFIO_TEST_TESTDEV=0000:03:00.0 \
-        timeout -s KILL 300 vfiolab run --cuse -t /lab/spec.json -- spec_tests
+        timeout -s KILL 300 vfiolab run --cuse --exact -t /lab/spec.json -- spec_tests
 }
 
 traces() {
     local trace machine failed=0
     for trace in /lab/traces/*; do
         machine=$MACHINES/$(sed -n 's/^machine //p' $trace)
-        timeout -s KILL 60 vfiolab run --cuse -t $machine/topology.json -- \
+        timeout -s KILL 60 vfiolab run --cuse --exact -t $machine/topology.json -- \
             player -m $machine/devices -o /out $trace || { echo "$trace: status $?"; failed=1; }
     done
     return $failed

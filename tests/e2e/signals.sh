@@ -4,6 +4,8 @@ set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 
 check "a client with an interval timer sees no wrong result" run_in edu "$BUILD_DIR/e2e_signals" 4
+check "nor with --exact" \
+  limited 60 "$VFIOLAB" run --exact -t "$TOPOLOGIES/edu.json" -- "$BUILD_DIR/e2e_signals" 4
 check "nor does one that is not traced" \
   limited 60 "$VFIOLAB" run --no-trap -t "$TOPOLOGIES/edu.json" -- "$BUILD_DIR/e2e_signals" 4 untraced
 

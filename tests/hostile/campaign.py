@@ -74,7 +74,8 @@ class Campaign:
         command = [self.client, "siege", "--world", self.world, "--ledger", self.ledger, "--seed",
                    self.dice.getrandbits(63), "--clients", clients, "--seconds", self.options.round, "--patience",
                    self.options.patience, "--root", self.emulator.mount if outside else ""]
-        command = [str(word) for word in command] if outside else self.emulator.run(*command)
+        exact = self.dice.random() < 0.5
+        command = [str(word) for word in command] if outside else self.emulator.run(*command, exact=exact)
         log = open(self.scratch / f"siege.{self.rounds}.{time.monotonic_ns()}", "w+b")
         process = subprocess.Popen(["nice", "-n", "5", *command], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self.sieges.append(process)

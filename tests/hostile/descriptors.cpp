@@ -86,7 +86,7 @@ void Wait(Thread& thread, int fd) {
   close(epoll);
 }
 
-// Another open of the same file, which FUSE could not tell from the first.
+// Another open of the same inode.
 void OpenAgain(Thread& thread, int fd, Sort sort) {
   const std::string path = "/proc/self/fd/" + std::to_string(fd);
   const int again = static_cast<int>(

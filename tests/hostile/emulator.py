@@ -34,8 +34,8 @@ class Emulator:
     def said(self):
         return self.log.read_text(errors="replace")
 
-    def run(self, *command):
-        return [self.vfiolab, "run", "--session", self.session, "--", *map(str, command)]
+    def run(self, *command, exact=False):
+        return [self.vfiolab, "run", *["--exact"] * exact, "--session", self.session, "--", *map(str, command)]
 
     def alive(self):
         return self.process.poll() is None

@@ -58,13 +58,19 @@ void AccessRegion(Thread& thread) {
   constexpr int kFlags[] = {0, 0, RWF_NOWAIT, RWF_HIPRI, RWF_DSYNC, RWF_APPEND, -1};
   const bool writes = dice.Percent(45);
   const Kind kind = writes ? Kind::kWrite : Kind::kRead;
-  switch (dice.Below(4)) {
+  switch (dice.Below(5)) {
     case 0:
+      thread.Call(kind, [&] {
+        if (dice.Percent(50)) return writes ? writev(fd, parts, 3) : readv(fd, parts, 3);
+        return writes ? write(fd, buffer, length) : read(fd, buffer, length);
+      });
+      break;
+    case 1:
       thread.Call(kind, [&] {
         return writes ? pwritev(fd, parts, 3, offset) : preadv(fd, parts, 3, offset);
       });
       break;
-    case 1: {
+    case 2: {
       const int flags = dice.Pick(kFlags);
       thread.Call(kind, [&] {
         return writes ? pwritev2(fd, parts, 2, offset, flags)

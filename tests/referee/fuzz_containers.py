@@ -191,7 +191,7 @@ def wrong_kind(w, process, handle, thing):
                            "VFIO_DEVICE_ATTACH_IOMMUFD_PT pt_id=1", "VFIO_DEVICE_QUERY_GFX_PLANE",
                            "VFIO_DEVICE_GET_GFX_DMABUF", "VFIO_DEVICE_DETACH_IOMMUFD_PT"],
                 "event": ["VFIO_GET_API_VERSION", "VFIO_DEVICE_GET_INFO"]}[thing.kind]
-    command = w.pick(commands + ["0x3b00", "0x3bff null", "0x3b7b bad"])
+    command = w.pick(commands + ["0x3b00", "0x3bff null", "0x3b7b bad", "0x40085a01 bad", "0xc0105a02 null"])
     w.say(process, f"ioctl {handle} {command}")
 
 
@@ -200,6 +200,7 @@ def plain_calls(w, process, handle, _):
     """read, write, lseek and mmap on files that have none of them, and closed descriptors."""
     target = w.pick([handle] * 4 + process.closed[-3:])
     w.say(process, w.pick([f"read {target} 8", f"write {target} u64:1", f"pread {target} 7:0 4",
+                           f"read {target} 8 at=bad", f"write {target} u64:1 at=null",
                            f"m0 = mmap {target} 0 0x1000 rw shared", f"pwrite {target} 0 u32:1",
                            f"ioctl {target} VFIO_GET_API_VERSION"]))
 

@@ -196,7 +196,10 @@ def bad_buffer(w, process, handle, file):
     count = w.pick((1, 2, 4, 8, 16, 24))
     memory = own_page(w, process, w.pick(("rw", "rw", "r", "none")))
     buffer = w.pick(("bad", "null", f"{memory}+{0x1000 - w.pick((1, 2, 3, 4, 6, 8, 12)):#x}"))
-    w.say(process, f"pread {handle} {region}:{at:#x} {count} at={buffer}")
+    if w.chance(0.3):
+        w.say(process, w.pick((f"read {handle} {count} at={buffer}", f"write {handle} zero:{count} at=bad")))
+    else:
+        w.say(process, f"pread {handle} {region}:{at:#x} {count} at={buffer}")
 
 
 @given(any_device)
@@ -205,7 +208,8 @@ def parts(w, process, handle, file):
     region, at = some_place(w, file.device)
     sizes = [w.pick((0, 1, 2, 4, 4, 8)) for _ in range(w.random.randrange(1, 5))]
     buffer = w.pick((own_page(w, process, "rw"),) * 3 + ("bad",))
-    w.say(process, f"pread {handle} {region}:{at:#x} {sum(sizes)} parts={'+'.join(map(str, sizes))} at={buffer}")
+    where = f"read {handle}" if w.chance(0.3) else f"pread {handle} {region}:{at:#x}"
+    w.say(process, f"{where} {sum(sizes)} parts={'+'.join(map(str, sizes))} at={buffer}")
 
 
 @given(any_device)

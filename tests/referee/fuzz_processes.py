@@ -1,7 +1,7 @@
 """Moves on processes and descriptors, and the end of a trace."""
 from dataclasses import replace
 
-from fuzz_state import Event, Process, drop, given
+from fuzz_state import Container, Event, Process, drop, given
 
 
 def fork(w):
@@ -74,6 +74,21 @@ def duplicate(w):
     w.keep(process, copy, thing)
 
 
+def reopen(w):
+    """Through /proc: of containers that is another one, of others an error."""
+    kind = w.weighted([("container", 4), ("group", 1), ("device", 1)])
+    found = w.file_of(kind)
+    if not found or len(w.machine.every("container")) >= 4:
+        return False
+    process, name, _ = found
+    if kind != "container":
+        w.say(process, f"reopen {name}")
+        return
+    again = w.name("c")
+    w.say(process, f"{again} = reopen {name}")
+    w.keep(process, again, Container())
+
+
 def close(w):
     kind = w.weighted([("container", 2), ("group", 2), ("device", 2), ("event", 1)])
     found = w.file_of(kind)
@@ -144,5 +159,5 @@ def finish(w):
         close_now(w, main, name, main.files[name])
 
 
-MOVES = [(fork, 4), (end, 1.5), (hand_over, 4), (duplicate, 1.5), (close, 3), (new_event, 2),
+MOVES = [(fork, 4), (end, 1.5), (hand_over, 4), (duplicate, 1.5), (reopen, 1), (close, 3), (new_event, 2),
          (use_event, 2), (limit, 0.7), (closed_use, 2)]

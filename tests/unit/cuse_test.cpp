@@ -186,7 +186,7 @@ TEST_CASE("the question which file it is means nothing to the emulator from a cl
   const u64 handle = served.MustOpen(served.number);
   // Another process, as the kernel would name it.
   fuse_in_header header{};
-  const auto payload = Served::IoctlPayload(handle, kCuseInquiry, 1);
+  const auto payload = Served::IoctlPayload(handle, Inquiry::kCommand, 1);
   header.len = static_cast<u32>(sizeof header + payload.size());
   header.opcode = FUSE_IOCTL;
   header.unique = 5001;

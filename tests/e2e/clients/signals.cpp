@@ -2,6 +2,7 @@
 // with EINTR. Untraced, the two that pass through the filter of system calls may.
 //
 //   e2e_signals SECONDS [untraced]
+#include <sys/eventfd.h>
 #include <sys/time.h>
 #include <sys/uio.h>
 
@@ -38,7 +39,8 @@ int main(int argc, char** argv) {
   uint8_t* memory = MapMemory(kPage);
   const int own = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
   Tally ioctls{"ioctl"}, accesses{"pread and pwrite"}, opens{"open"}, devices{"GET_DEVICE_FD"},
-      maps{"mmap"};
+      maps{"mmap"}, reads{"read, no file waits"};
+  const int counter = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   const auto start = Clock::now();
   for (uint32_t i = 0; SecondsSince(start) < seconds; i++) {
     Interrupt(true, 200 + i % 7 * 150);
@@ -60,6 +62,9 @@ int main(int argc, char** argv) {
         accesses.Counts(pread(edu.fd, &seen, 4, edu.bar + Edu::kLiveness)))
       Expect(seen == ~value, "a register holds what was written");
 
+    reads.Counts(read(own, &seen, 1));
+    reads.Counts(read(counter, &seen, 8));  // EAGAIN, EINVAL
+
     const int fd = ioctl(edu.group, VFIO_GROUP_GET_DEVICE_FD, kEdu);
     if (devices.Counts(fd)) {
       Require(fd >= 0, "GET_DEVICE_FD");
@@ -67,6 +72,7 @@ int main(int argc, char** argv) {
       info.argsz = sizeof info;
       const int known = ioctl(fd, VFIO_DEVICE_GET_INFO, &info);
       if (ioctls.Counts(known)) Expect(known == 0 && info.num_regions == 9, "GET_INFO's answer");
+      if (reads.Counts(read(fd, &seen, 4))) Expect(seen == 0x010000ed, "edu's first register");
       close(fd);
     }
     const int container = OpenNode("vfio");
@@ -90,7 +96,7 @@ int main(int argc, char** argv) {
   Interrupt(true, 5000);
   Expect(preadv2(ends[0], &part, 1, -1, 0) == -1 && errno == EINTR, "a read of a pipe is EINTR");
   Interrupt(false, 0);
-  for (const Tally& tally : {ioctls, accesses, opens, devices, maps})
+  for (const Tally& tally : {ioctls, accesses, opens, devices, maps, reads})
     printf("%s: %lu calls, %lu interrupted\n", tally.name, tally.calls, tally.interrupted);
   printf("%d signals\n", static_cast<int>(alarms));
   Expect(alarms > 100, "there were many signals");
@@ -100,6 +106,7 @@ int main(int argc, char** argv) {
   if (traced) {
     Expect(devices.interrupted == 0, "GET_DEVICE_FD is not interruptible");
     Expect(maps.interrupted == 0, "mmap is not interruptible");
+    Expect(reads.interrupted == 0, "reads that do not wait are not interruptible");
   }
   // The descriptors that were handed out are closed: the group can leave its container.
   close(edu.fd);

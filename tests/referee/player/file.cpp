@@ -73,8 +73,9 @@ std::string Client::RunOnFile(const Line& line) {
   const int fd = File(Word(line, 0));
   if (operation == "poll") return Ready(fd);
   if (operation == "close") return close(fd) == 0 ? "0" : ErrnoName(errno);
-  if (operation == "dup") {
-    const int copy = dup(fd);
+  if (operation == "dup" || operation == "reopen") {
+    const std::string path = "/proc/self/fd/" + std::to_string(fd);
+    const int copy = operation == "dup" ? dup(fd) : open(path.c_str(), O_RDWR);
     if (copy < 0) return ErrnoName(errno);
     Keep(line.name, copy, DeviceOf(Word(line, 0)));
     return "fd";
@@ -129,8 +130,9 @@ std::string Client::Transfer(const Line& line) {
   const auto place = static_cast<off_t>(offset);
   ssize_t count = 0;
   if (const auto parts = Parts(line, buffer, bytes.size()); !parts.empty()) {
-    if (!positioned) throw Nonsense{};
-    count = (writes ? pwritev : preadv)(fd, parts.data(), static_cast<int>(parts.size()), place);
+    const auto number = static_cast<int>(parts.size());
+    count = positioned ? (writes ? pwritev : preadv)(fd, parts.data(), number, place)
+                       : (writes ? writev : readv)(fd, parts.data(), number);
   } else if (writes) {
     count = positioned ? pwrite(fd, buffer, bytes.size(), place) : write(fd, buffer, bytes.size());
   } else {

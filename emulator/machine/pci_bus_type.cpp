@@ -21,6 +21,7 @@ class HostDriver final : public Driver {
   bool Matches(const DeviceSlot& slot) const override { return ids_.contains(IdOf(slot)); }
   void Probe(DeviceSlot&) override {}
   void Remove(DeviceSlot&, std::function<void()> done) override { done(); }
+  bool can_make_virtual_functions() const override { return !manages_dma_; }
 
  private:
   bool manages_dma_;
@@ -119,6 +120,15 @@ void PciBusType::Leave(DeviceSlot& slot, const std::string& driver, std::functio
   auto& waiting = leaving_[&slot];
   waiting.push_back(std::move(done));
   if (waiting.size() > 1) return;
+  for (const auto& listener : listeners_) listener->OnUnbinding(slot, driver);
+  if (drivers_.at(driver).driver->owns_virtual_functions())
+    TakeVirtualFunctions(slot, [this, &slot, driver] { LetGo(slot, driver); });
+  else
+    LetGo(slot, driver);
+}
+
+void PciBusType::LetGo(DeviceSlot& slot, const std::string& driver) {
+  for (const auto& listener : listeners_) listener->OnLettingGo(slot, driver);
   drivers_.at(driver).driver->Remove(slot, [this, &slot, driver] {
     slot.set_driver("");
     for (const auto& listener : listeners_) listener->OnUnbound(slot, driver);
@@ -129,12 +139,14 @@ void PciBusType::Leave(DeviceSlot& slot, const std::string& driver, std::functio
 
 void PciBusType::Remove(DeviceSlot& slot, std::function<void()> done) {
   auto take_off = [this, &slot, done = std::move(done)] {
-    if (slot.present()) {  // else two have asked for it
-      slot.set_present(false);
-      slot.group().Remove(slot);
-      for (const auto& listener : listeners_) listener->OnRemoved(slot);
-    }
-    done();
+    TakeVirtualFunctions(slot, [this, &slot, done] {
+      if (slot.present()) {  // else two have asked for it
+        slot.set_present(false);
+        slot.group().Remove(slot);
+        for (const auto& listener : listeners_) listener->OnRemoved(slot);
+      }
+      done();
+    });
   };
   if (slot.driver().empty())
     take_off();
@@ -143,15 +155,23 @@ void PciBusType::Remove(DeviceSlot& slot, std::function<void()> done) {
 }
 
 void PciBusType::Rescan() {
-  for (const auto& [bdf, slot] : machine_.devices()) {
-    if (slot->present()) continue;
-    slot->set_present(true);
-    slot->set_driver_override(std::nullopt);
-    slot->ChooseResets(std::nullopt);
-    slot->group().Add(*slot);
-    for (const auto& listener : listeners_) listener->OnAdded(*slot);
-    static_cast<void>(Probe(slot->bdf().ToString()));
+  for (const auto& [bdf, slot] : machine_.devices())
+    if (!slot->present() && slot->physical_function() == nullptr) FindAgain(*slot);
+}
+
+void PciBusType::FindAgain(DeviceSlot& slot) {
+  slot.set_present(true);
+  slot.set_driver_override(std::nullopt);
+  slot.ChooseResets(std::nullopt);
+  slot.group().Add(slot);
+  for (const auto& listener : listeners_) listener->OnAdded(slot);
+  if (const DeviceSlot* physical = slot.physical_function()) {
+    const auto owner = drivers_.find(physical->driver());
+    if (owner != drivers_.end() && owner->second.driver->owns_virtual_functions())
+      slot.set_driver_override(owner->first);
+    for (const auto& listener : listeners_) listener->OnVirtualFunction(slot, true);
   }
+  static_cast<void>(Probe(slot.bdf().ToString()));
 }
 
 Result<> PciBusType::Probe(std::string_view function) {

@@ -34,6 +34,11 @@ class Driver {
   virtual void Probe(DeviceSlot& slot) = 0;
   // Lets the function go. `done` runs when nobody uses it any more, perhaps at once.
   virtual void Remove(DeviceSlot& slot, std::function<void()> done) = 0;
+  // Whether it can make virtual functions for who asks (has sriov_configure), and now does.
+  virtual bool can_make_virtual_functions() const = 0;
+  virtual bool makes_virtual_functions() const { return can_make_virtual_functions(); }
+  // Whether it takes them away when it lets a physical function go, and takes those that come.
+  virtual bool owns_virtual_functions() const { return false; }
 };
 
 // Hears of functions that have got a driver or lost it.
@@ -41,10 +46,16 @@ class DriverListener {
  public:
   virtual ~DriverListener() = default;
   virtual void OnBound(DeviceSlot& slot) = 0;
+  // In turn: the function shall lose its driver; its virtual functions, if that takes them along,
+  // have gone, and it will be let go as soon as nobody uses it; it has no driver.
+  virtual void OnUnbinding(DeviceSlot& slot, const std::string& driver) = 0;
+  virtual void OnLettingGo(DeviceSlot& slot, const std::string& driver) = 0;
   virtual void OnUnbound(DeviceSlot& slot, const std::string& driver) = 0;
   // The function has come to the bus, or left it; it has no driver then.
   virtual void OnAdded(DeviceSlot& slot) = 0;
   virtual void OnRemoved(DeviceSlot& slot) = 0;
+  // A virtual function has come and will get a driver, or is about to lose it and to go.
+  virtual void OnVirtualFunction(DeviceSlot& slot, bool comes) = 0;
 };
 
 // Functions are named as sysfs does it, perhaps with a newline behind.
@@ -77,6 +88,12 @@ class PciBusType {
   void Remove(DeviceSlot& slot, std::function<void()> done);
   // Finds again what was taken off, as new: only a driver that knows it gets it.
   void Rescan();
+  // How many virtual functions a function has now, and shall have. `done` gets: ENOENT: no driver
+  // that makes some. EBUSY: there are others. ENOMEM: the topology describes fewer. It runs when
+  // those that go are not used any more, perhaps at once.
+  unsigned CountVirtualFunctions(const DeviceSlot& physical) const;
+  void SetVirtualFunctions(DeviceSlot& physical, unsigned count,
+                           std::function<void(Result<>)> done);
   // "VENDOR DEVICE ..." in hexadecimal. EINVAL: not so. EEXIST: the driver knows the id. Binds what
   // matches.
   Result<> NewId(const std::string& driver, std::string_view text);
@@ -90,13 +107,20 @@ class PciBusType {
   };
   DeviceSlot* Find(std::string_view name) const;
   void Leave(DeviceSlot& slot, const std::string& driver, std::function<void()> done);
+  void LetGo(DeviceSlot& slot, const std::string& driver);
+  void FindAgain(DeviceSlot& slot);
+  void AddVirtualFunctions(DeviceSlot& physical, unsigned count);
+  void TakeVirtualFunctions(DeviceSlot& physical, std::function<void()> done);
+  void TakeVirtualFunction(DeviceSlot& physical, std::size_t index, std::function<void()> done);
   bool Matches(const std::string& name, const Entry& entry, const DeviceSlot& slot) const;
   Result<> Attach(const std::string& name, Entry& entry, DeviceSlot& slot);
 
   Machine& machine_;
   std::map<std::string, Entry> drivers_;
   std::vector<std::unique_ptr<DriverListener>> listeners_;
-  std::map<const DeviceSlot*, std::vector<std::function<void()>>> leaving_;  // who waits for each
+  using Waiting = std::map<const DeviceSlot*, std::vector<std::function<void()>>>;
+  Waiting leaving_;   // who waits for each
+  Waiting changing_;  // and who for physical functions whose virtual ones are going
 };
 
 }  // namespace vfiolab

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "sysfs/parts.hpp"
+#include "sysfs/waiting.hpp"
 
 namespace vfiolab::sysfs {
 namespace {
@@ -35,36 +36,6 @@ class Ida {
   std::set<unsigned> taken_;
 };
 
-// A write to `unbind` or `remove` that waits until nobody uses the function. Signals do not end it,
-// as in the kernel.
-class WaitForRemoval final : public PendingCall {
- public:
-  explicit WaitForRemoval(long value) : value_(value) {}
-  void OnDone(std::function<void(Completion)> done) override { done_ = std::move(done); }
-  void Cancel() override { done_ = nullptr; }
-  bool interruptible() const override { return false; }
-
-  bool finished() const { return finished_; }
-  void Finish() {
-    finished_ = true;
-    if (done_) done_(Completion{value_, nullptr, {}});
-  }
-
- private:
-  long value_;
-  bool finished_ = false;
-  std::function<void(Completion)> done_;
-};
-
-// The answer `value` when what `begin` begins is done.
-template <class Begin>
-Reply Waiting(long value, Begin begin) {
-  auto wait = std::make_shared<WaitForRemoval>(value);
-  begin([wait] { wait->Finish(); });
-  if (wait->finished()) return value;
-  return std::shared_ptr<PendingCall>(std::move(wait));
-}
-
 class Drivers final : public DriverListener {
  public:
   Drivers(Tree tree, Machine& machine, Layout layout, CpuSet cpus, const Directory* nodes)
@@ -80,6 +51,8 @@ class Drivers final : public DriverListener {
     for (const PciFunction& function : layout_.functions) {
       if (!function.driver().empty()) Add(function);
       AddScanning(function);
+      if (function.slot != nullptr && function.slot->physical_function() != nullptr)
+        OnVirtualFunction(*function.slot, true);
     }
   }
 
@@ -105,11 +78,26 @@ class Drivers final : public DriverListener {
       tree_.Remove(GroupPath(*function.group));
   }
 
-  void OnUnbound(DeviceSlot& slot, const std::string& driver) override {
+  void OnVirtualFunction(DeviceSlot& slot, bool comes) override {
+    const PciFunction& physical = FunctionOf(*slot.physical_function());
+    if (comes)
+      LinkVirtualFunction(tree_, physical, FunctionOf(slot));
+    else
+      UnlinkVirtualFunction(tree_, physical, FunctionOf(slot));
+  }
+
+  void OnUnbinding(DeviceSlot& slot, const std::string& driver) override {
     const PciFunction& function = FunctionOf(slot);
     tree_.Remove(function.path + "/driver");
     tree_.Remove(DriverPath(driver) + "/" + function.bdf.ToString());
-    if (driver == kVfioPci) RemoveVfio(function);
+  }
+
+  void OnLettingGo(DeviceSlot& slot, const std::string& driver) override {
+    if (driver == kVfioPci) RemoveVfioDevice(FunctionOf(slot));
+  }
+
+  void OnUnbound(DeviceSlot& slot, const std::string& driver) override {
+    if (driver == kVfioPci) LeaveVfioGroup(FunctionOf(slot));
   }
 
  private:
@@ -195,12 +183,15 @@ class Drivers final : public DriverListener {
     tree_.Link(path + "/device", function.path);
   }
 
-  void RemoveVfio(const PciFunction& function) {
+  void RemoveVfioDevice(const PciFunction& function) {
     const unsigned number = numbers_.at(function.bdf);
     RemoveClassDevice(fmt::format("{}/vfio-dev/vfio{}", function.path, number), "vfio-dev");
     tree_.Remove(function.path + "/vfio-dev");
     devices_.Release(number);
     numbers_.erase(function.bdf);
+  }
+
+  void LeaveVfioGroup(const PciFunction& function) {
     if (function.group == nullptr || --members_[function.group->id()] > 0) return;
     RemoveClassDevice(VfioGroupPath(function.group->id()), "vfio");
     minors_.Release(group_minors_.at(function.group->id()));

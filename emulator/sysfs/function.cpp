@@ -195,44 +195,6 @@ void AddSettings(Tree& tree, const PciFunction& function) {
   if (!FoundResets(function).empty()) AddResets(tree, function);
 }
 
-// Virtual functions come with the topology and stay (drivers/pci/iov.c sriov_numvfs_store).
-Reply SetVirtualFunctions(const DeviceSlot& slot, std::string_view text) {
-  const auto value = ParseNumber(text);
-  if (!value || *value > 0xffff) return Fail(EINVAL, "not a number of functions");
-  const u16 at = slot.config().FindExtendedCapability(PCI_EXT_CAP_ID_SRIOV);
-  const u32 most = slot.config().Get(at + PCI_SRIOV_TOTAL_VF, 2);
-  if (*value > most) return Fail(ERANGE, fmt::format("{} of at most {}", *value, most));
-  if (*value != slot.virtual_functions().size())
-    return Fail(EBUSY, "the topology says how many virtual functions there are");
-  return static_cast<long>(text.size());
-}
-
-void AddVirtualFunctions(Tree& tree, const PciFunction& function) {
-  const DeviceSlot& slot = *function.slot;
-  const auto beside = [&](const DeviceSlot& other) {
-    return function.path.substr(0, function.path.rfind('/') + 1) + other.bdf().ToString();
-  };
-  if (slot.physical_function() != nullptr)
-    tree.Link(function.path + "/physfn", beside(*slot.physical_function()));
-  if (!slot.has_sriov()) return;
-  const auto& virtuals = slot.virtual_functions();
-  for (std::size_t i = 0; i < virtuals.size(); ++i)
-    tree.Link(fmt::format("{}/virtfn{}", function.path, i), beside(*virtuals[i]));
-  const u16 at = slot.config().FindExtendedCapability(PCI_EXT_CAP_ID_SRIOV);
-  const auto add = [&](std::string_view name, std::string value) {
-    tree.Line(fmt::format("{}/sriov_{}", function.path, name), std::move(value));
-  };
-  add("totalvfs", std::to_string(slot.config().Get(at + PCI_SRIOV_TOTAL_VF, 2)));
-  tree.Writable(
-      function.path + "/sriov_numvfs",
-      [count = virtuals.size()] { return fmt::format("{}\n", count); },
-      [&slot](std::string_view text) { return SetVirtualFunctions(slot, text); });
-  add("offset", std::to_string(slot.config().Get(at + PCI_SRIOV_VF_OFFSET, 2)));
-  add("stride", std::to_string(slot.config().Get(at + PCI_SRIOV_VF_STRIDE, 2)));
-  add("vf_device", fmt::format("{:x}", slot.config().Get(at + PCI_SRIOV_VF_DID, 2)));
-  add("drivers_autoprobe", "1");
-}
-
 void AddLinks(Tree& tree, const PciFunction& function) {
   const std::string& path = function.path;
   tree.Link(path + "/subsystem", "bus/pci");
@@ -250,7 +212,7 @@ void AddFunction(Tree& tree, const PciFunction& function, const CpuSet& cpus) {
   AddPower(tree, function);
   AddLink(tree, function);
   AddLinks(tree, function);
-  if (function.slot != nullptr) AddVirtualFunctions(tree, function);
+  if (function.slot != nullptr && function.slot->has_sriov()) AddSriov(tree, function);
   tree.Line(function.path + "/local_cpus", cpus.mask);
   tree.Line(function.path + "/local_cpulist", cpus.list);
   if (function.bridge == nullptr) return;

@@ -16,6 +16,11 @@ CpuSet FirstCpus(unsigned count);  // `count` is not 0
 void AddFunction(Tree& tree, const PciFunction& function, const CpuSet& cpus);
 // The line for each resource of a function: where it lies and what kind it is.
 std::string ResourceText(const PciFunction& function);
+// What a function with SR-IOV has in its directory.
+void AddSriov(Tree& tree, const PciFunction& function);
+// virtfnN and physfn.
+void LinkVirtualFunction(Tree& tree, const PciFunction& physical, const PciFunction& function);
+void UnlinkVirtualFunction(Tree& tree, const PciFunction& physical, const PciFunction& function);
 // config and resourceN: the files through which a function is reached.
 void AddAccessFiles(Tree& tree, const PciFunction& function);
 // devices/**/pci_bus/SSSS:BB and class/pci_bus.

@@ -12,6 +12,9 @@ class Vfio::PciDriver final : public Driver {
   void Remove(DeviceSlot& slot, std::function<void()> done) override {
     vfio_.Remove(slot, std::move(done));
   }
+  bool can_make_virtual_functions() const override { return true; }
+  bool makes_virtual_functions() const override { return vfio_.machine_.parameters().enable_sriov; }
+  bool owns_virtual_functions() const override { return true; }
 
  private:
   Vfio& vfio_;

@@ -13,6 +13,16 @@ variety=$SOURCE_DIR/tests/referee/machines/variety/topology.json
 check "an unbind that waits holds up no other, and its writer can be killed" \
   unbinds "$two_groups" waits 0000:01:00.0 0000:02:00.0
 check "a process that waits for itself can be killed" unbinds "$two_groups" alone 0000:01:00.0
+# The same machine, where a driver of the host has the physical function.
+cp -r "$(dirname "$variety")" "$WORK/hosted"
+hosted=$WORK/hosted/topology.json
+python3 - "$hosted" <<'PYTHON'
+import json, pathlib, sys
+topology = pathlib.Path(sys.argv[1])
+machine = json.loads(topology.read_text())
+next(d for d in machine["devices"] if d["bdf"] == "0000:01:00.0")["driver"] = "nvme"
+topology.write_text(json.dumps(machine))
+PYTHON
 check "a virtual function may be open while the driver of its physical one comes" \
-  unbinds "$variety" functions 0000:01:00.0 0000:01:00.1
+  unbinds "$hosted" functions 0000:01:00.0 0000:01:00.1
 finish

@@ -34,6 +34,25 @@ def writable():
                 yield path
 
 
+def bind_to_vfio(name):
+    device = f"/sys/bus/pci/devices/{name}"
+    if os.path.exists(f"{device}/driver/unbind"):
+        assert write(f"{device}/driver/unbind", name.encode()), name
+    assert write(f"{device}/driver_override", b"vfio-pci"), name
+    assert write("/sys/bus/pci/drivers/vfio-pci/bind", name.encode()), name
+
+
+def make_virtual_functions(name):
+    """All that there may be, of a physical function."""
+    device = f"/sys/bus/pci/devices/{name}"
+    if not os.path.exists(f"{device}/sriov_totalvfs"):
+        return
+    assert write("/sys/module/vfio_pci/parameters/enable_sriov", b"1")
+    bind_to_vfio(name)
+    with open(f"{device}/sriov_totalvfs", "rb") as file:
+        assert write(f"{device}/sriov_numvfs", file.read()), name
+
+
 def main():
     dice, writes = random.Random(int(sys.argv[1])), int(sys.argv[2])
     devices = sorted(os.listdir("/sys/bus/pci/devices"))
@@ -46,16 +65,16 @@ def main():
         if dice.random() < 0.02:
             write("/sys/bus/pci/rescan", b"1")
     assert write("/sys/bus/pci/rescan", b"1")
+    for name in devices:
+        make_virtual_functions(name)
     assert sorted(os.listdir("/sys/bus/pci/devices")) == devices, "a device is missing"
     listed = subprocess.run(["lspci"], capture_output=True, text=True, check=True).stdout
     assert len(listed.splitlines()) == len(devices), listed
     for name in devices:
         device = f"/sys/bus/pci/devices/{name}"
-        if os.path.exists(f"{device}/driver/unbind"):
-            assert write(f"{device}/driver/unbind", name.encode()), name
-        if os.path.exists(f"{device}/remove"):
-            assert write(f"{device}/driver_override", b"vfio-pci"), name
-            assert write("/sys/bus/pci/drivers/vfio-pci/bind", name.encode()), name
+        virtual = os.path.exists(f"{device}/physfn")
+        if os.path.exists(f"{device}/remove") and not os.path.exists(f"{device}/sriov_totalvfs") or virtual:
+            bind_to_vfio(name)
     groups = len(os.listdir("/dev/vfio")) - 1
     print(f"checked {done} of {writes} writes taken, {len(files)} files, {groups} groups")
 

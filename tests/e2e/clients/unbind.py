@@ -12,25 +12,27 @@ import sys
 import time
 
 SET_IOMMU, SET_CONTAINER, GET_DEVICE_FD = 0x3B66, 0x3B68, 0x3B6A
-DRIVER = "/sys/bus/pci/drivers/vfio-pci"
+
+
+def group_of(address):
+    return os.path.basename(os.path.realpath(f"/sys/bus/pci/devices/{address}/iommu_group"))
 
 
 def open_device(address):
-    group_number = os.path.basename(os.path.realpath(f"/sys/bus/pci/devices/{address}/iommu_group"))
     container = os.open("/dev/vfio/vfio", os.O_RDWR)
-    group = os.open(f"/dev/vfio/{group_number}", os.O_RDWR)
+    group = os.open(f"/dev/vfio/{group_of(address)}", os.O_RDWR)
     fcntl.ioctl(group, SET_CONTAINER, struct.pack("i", container))
     fcntl.ioctl(container, SET_IOMMU, 1)
     return fcntl.ioctl(group, GET_DEVICE_FD, bytearray(address.encode() + b"\0"))
 
 
-def write(name, address):
-    with open(f"{DRIVER}/{name}", "w", encoding="ascii") as file:
-        file.write(address)
+def write(path, text):
+    with open(f"/sys/bus/pci/{path}", "w", encoding="ascii") as file:
+        file.write(text)
 
 
 def unbind(address):
-    write("unbind", address)
+    write("drivers/vfio-pci/unbind", address)
 
 
 def start(work):
@@ -51,8 +53,8 @@ def ends(process, seconds=10):
     return False
 
 
-def bound(address):
-    return os.path.exists(f"/sys/bus/pci/devices/{address}/driver")
+def has_node(address):
+    return os.path.exists(f"/dev/vfio/{group_of(address)}")
 
 
 def check(holds, sentence):
@@ -67,15 +69,15 @@ def waits(address, other):
     time.sleep(0.3)
     check(not ends(waiting, 0.5), "unbind waits while the device is open")
     check(ends(start(lambda: (os.closerange(3, 64), unbind(other)))), "another unbind does not wait for it")
-    check(not bound(other), "the other device has no driver now")
+    check(not has_node(other), "the other group has no node now")
     os.kill(waiting, signal.SIGKILL)
     check(ends(waiting), "who is killed while it waits goes away")
-    check(bound(address), "the device keeps its driver until it is closed")
+    check(has_node(address), "the device's group keeps its node until it is closed")
     os.close(device)
     deadline = time.monotonic() + 10
-    while bound(address) and time.monotonic() < deadline:
+    while has_node(address) and time.monotonic() < deadline:
         time.sleep(0.02)
-    check(not bound(address), "then it loses it")
+    check(not has_node(address), "then it loses it")
 
 
 def alone(address):
@@ -94,10 +96,11 @@ def alone(address):
 
 
 def functions(physical, virtual):
-    """A virtual function is open while the driver of its physical one comes."""
-    unbind(physical)
+    """A virtual function is open while vfio-pci gets its physical one from a driver of the host."""
+    write("drivers/nvme/unbind", physical)
     device = open_device(virtual)
-    write("bind", physical)
+    write(f"devices/{physical}/driver_override", "vfio-pci")
+    write("drivers/vfio-pci/bind", physical)
     os.close(device)
     device = open_device(physical)
     check(device >= 0, "the physical function opens without a token when no virtual one is open")

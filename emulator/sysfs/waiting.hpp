@@ -1,0 +1,38 @@
+// Writes that wait until nobody uses a function any more.
+#pragma once
+#include <memory>
+
+#include "vfs/open_file.hpp"
+
+namespace vfiolab::sysfs {
+
+// Signals do not end it, as in the kernel.
+class WaitForRemoval final : public PendingCall {
+ public:
+  explicit WaitForRemoval(long value) : value_(value) {}
+  void OnDone(std::function<void(Completion)> done) override { done_ = std::move(done); }
+  void Cancel() override { done_ = nullptr; }
+  bool interruptible() const override { return false; }
+
+  const std::optional<Result<long>>& outcome() const { return outcome_; }
+  void Finish(Result<> result) {
+    outcome_ = result ? Result<long>(value_) : Result<long>(Failure{std::move(result).error()});
+    if (done_) done_(Completion{*outcome_, nullptr, {}});
+  }
+
+ private:
+  long value_;
+  std::optional<Result<long>> outcome_;
+  std::function<void(Completion)> done_;
+};
+
+// The answer, which is `value` unless what `begin` begins ends with an error.
+template <class Begin>
+Reply Waiting(long value, Begin begin) {
+  auto wait = std::make_shared<WaitForRemoval>(value);
+  begin([wait](Result<> result = {}) { wait->Finish(std::move(result)); });
+  if (wait->outcome()) return *wait->outcome();
+  return std::shared_ptr<PendingCall>(std::move(wait));
+}
+
+}  // namespace vfiolab::sysfs

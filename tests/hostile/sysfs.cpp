@@ -42,12 +42,13 @@ void List(Thread& thread, const std::string& path) {
   });
 }
 
-// As it was before: on the bus, with vfio-pci.
+// As it was before: on the bus, with vfio-pci, and with virtual functions.
 void Mend(Thread& thread, const std::string& address) {
   const World& world = thread.process.world;
   Write(thread, world.Pci("rescan"), "1");
   Write(thread, world.Pci("devices/" + address + "/driver_override"), "vfio-pci");
   Write(thread, world.Pci("drivers/vfio-pci/bind"), address);
+  Write(thread, world.Pci("devices/" + address + "/sriov_numvfs"), "2");
 }
 
 std::string SomeText(Dice& dice, const std::string& address) {

@@ -30,7 +30,8 @@ def write(path, text):
 
 def mend(addresses):
     write("/sys/bus/pci/rescan", "1")
-    for address in addresses:
+    write("/sys/module/vfio_pci/parameters/enable_sriov", "1")
+    for address in sorted(addresses):  # virtual functions after their physical one, which makes them
         device = f"/sys/bus/pci/devices/{address}"
         if not os.path.exists(device):
             sys.exit(f"{address} is missing")
@@ -39,6 +40,9 @@ def mend(addresses):
         if driver != "vfio-pci":
             write(f"{device}/driver/unbind", address)
             write("/sys/bus/pci/drivers/vfio-pci/bind", address)
+        with contextlib.suppress(OSError), open(f"{device}/sriov_totalvfs", encoding="ascii") as file:
+            write(f"{device}/sriov_numvfs", "0")
+            write(f"{device}/sriov_numvfs", file.read())
 
 
 def opened(stack, fd):

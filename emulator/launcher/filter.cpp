@@ -1,5 +1,6 @@
 #include "launcher/filter.hpp"
 
+#include <fmt/format.h>
 #include <linux/filter.h>
 #include <linux/fs.h>
 #include <linux/seccomp.h>
@@ -43,8 +44,9 @@ class Rules {
                 seccomp_arch_add(context_.get(), SCMP_ARCH_X86) == 0;
   }
   void Join(Rules&& others) {
-    complete_ = complete_ && others.complete_ &&
-                seccomp_merge(context_.get(), others.context_.release()) == 0;
+    complete_ =
+        complete_ && others.complete_ && seccomp_merge(context_.get(), others.context_.get()) == 0;
+    if (complete_) static_cast<void>(others.context_.release());
   }
 
   Result<std::vector<sock_filter>> Build() const {
@@ -104,7 +106,8 @@ Result<std::vector<sock_filter>> BuildProgram(Extent extent) {
   Rules rules;
   AddReturningDescriptors(rules, SYS_ioctl);
   AddSizedCommands(rules, extent == Extent::kAll);
-  rules.HandOver(SYS_lseek, SCMP_A2(SCMP_CMP_LE, SEEK_MAX));
+  for (unsigned whence = 0; whence <= SEEK_MAX; ++whence)
+    rules.HandOver(SYS_lseek, SCMP_A2(SCMP_CMP_MASKED_EQ, 0xffffffff, whence));
   AddTransfers(rules, extent);
   rules.HandOver(SYS_mmap, SCMP_A3(SCMP_CMP_MASKED_EQ, MAP_ANONYMOUS, 0));
   if (extent == Extent::kAll) {
@@ -148,7 +151,7 @@ tracer::Restart RestartOf(Extent extent, const tracer::SystemCall& call) {
       return kYes;
     case SYS_ioctl:
       if (std::ranges::count(kReturningDescriptors, command) != 0 || command == ~0u) return kYes;
-      if (all && std::ranges::count(kRegularFileIoctls, command) != 0) return kUnlessItCanBlock;
+      if (all && std::ranges::count(kRegularFileIoctls, command) != 0) return kYes;
       if (_IOC_SIZE(command) == 0) return kNo;
       return _IOC_TYPE(command) == VFIO_TYPE ? kYes : all ? kUnlessItCanBlock : kNo;
     case SYS_preadv2:
@@ -163,7 +166,8 @@ tracer::Restart RestartOf(Extent extent, const tracer::SystemCall& call) {
   const bool of_regular_files =
       is_one_of(kRegularFileCalls) ||
       (call.number == SYS_fcntl && std::ranges::count(kRegularFileCommands, command) != 0);
-  return all && of_regular_files ? kYes : kNo;
+  // Others of kCopyCalls may wait, for either descriptor.
+  return all && (of_regular_files || call.number == SYS_copy_file_range) ? kYes : kNo;
 }
 
 Result<UniqueFd> InstallFilter(Extent extent) {
@@ -174,7 +178,11 @@ Result<UniqueFd> InstallFilter(Extent extent) {
     listener = Install(extent, kWaitKillable);
   }
   // An older kernel: a signal may end a call that has been made, and it must not be made again.
-  if (!listener && listener.error().code == EINVAL) listener = Install(Extent::kUntraced, 0);
+  if (!listener && listener.error().code == EINVAL) {
+    if (extent == Extent::kAll)
+      fmt::print(stderr, "vfiolab: --exact does nothing: it takes Linux 5.19\n");
+    listener = Install(Extent::kUntraced, 0);
+  }
   if (!listener) return Failure{std::move(listener).error()};
   return UniqueFd(*listener);
 }

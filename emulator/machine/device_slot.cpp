@@ -21,7 +21,7 @@ constexpr RomLayout kShadowRom{0xc0000, 128_KiB};
 
 DeviceSlot::DeviceSlot(Machine& machine, Bdf bdf, const Model& model, const Params& params,
                        std::string driver)
-    : machine_(machine), bdf_(bdf), model_(model), driver_(std::move(driver)) {
+    : machine_(machine), bdf_(bdf), model_(model), driver_(std::move(driver)), maker_(driver_) {
   device_ = model.create(*this, params);
   TrapBars();
   SetMemoryReachable(true);

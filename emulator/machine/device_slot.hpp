@@ -91,6 +91,9 @@ class DeviceSlot final : public DeviceHost {
   // SR-IOV: whose virtual function this is, or null; and the other way round.
   DeviceSlot* physical_function() const { return physical_function_; }
   const std::vector<DeviceSlot*>& virtual_functions() const { return virtual_functions_; }
+  // The driver that has made those that are there: at first, the one that it has at first.
+  const std::string& virtual_functions_maker() const { return maker_; }
+  void set_virtual_functions_maker(std::string driver) { maker_ = std::move(driver); }
   // Whether it could have virtual functions at all.
   bool has_sriov() const { return config_.FindExtendedCapability(PCI_EXT_CAP_ID_SRIOV) != 0; }
   void set_physical_function(DeviceSlot& physical);  // before PlaceBars()
@@ -144,6 +147,7 @@ class DeviceSlot final : public DeviceHost {
   std::optional<RomLayout> rom_layout_;
   DeviceSlot* physical_function_ = nullptr;
   std::vector<DeviceSlot*> virtual_functions_;
+  std::string maker_;
   ConfigSpace config_{kConventionalConfigSize};
   InterruptSink* sink_ = nullptr;
   std::function<void()> on_reset_;

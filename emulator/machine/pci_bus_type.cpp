@@ -140,7 +140,8 @@ void PciBusType::LetGo(DeviceSlot& slot, const std::string& driver) {
 void PciBusType::Remove(DeviceSlot& slot, std::function<void()> done) {
   auto take_off = [this, &slot, done = std::move(done)] {
     TakeVirtualFunctions(slot, [this, &slot, done] {
-      if (slot.present()) {  // else two have asked for it
+      if (!slot.driver().empty()) return Remove(slot, done);  // it has got one meanwhile
+      if (slot.present()) {                                   // else two have asked for it
         slot.set_present(false);
         slot.group().Remove(slot);
         for (const auto& listener : listeners_) listener->OnRemoved(slot);
@@ -162,7 +163,6 @@ void PciBusType::Rescan() {
 void PciBusType::FindAgain(DeviceSlot& slot) {
   slot.set_present(true);
   slot.set_driver_override(std::nullopt);
-  slot.ChooseResets(std::nullopt);
   slot.group().Add(slot);
   for (const auto& listener : listeners_) listener->OnAdded(slot);
   if (const DeviceSlot* physical = slot.physical_function()) {
@@ -193,7 +193,7 @@ Result<> PciBusType::NewId(const std::string& driver, std::string_view text) {
   if (!entry.ids.insert(id).second) return Fail(EEXIST, "the driver has the id already");
   for (const auto& [bdf, slot] : machine_.devices())
     // What cannot be bound stays as it is.
-    if (slot->driver().empty() && Matches(driver, entry, *slot))
+    if (slot->present() && slot->driver().empty() && Matches(driver, entry, *slot))
       static_cast<void>(Attach(driver, entry, *slot));
   return {};
 }

@@ -25,10 +25,12 @@ unsigned PciBusType::CountVirtualFunctions(const DeviceSlot& physical) const {
 
 void PciBusType::SetVirtualFunctions(DeviceSlot& physical, unsigned count,
                                      std::function<void(Result<>)> done) {
-  if (const auto change = changing_.find(&physical); change != changing_.end())
-    return change->second.push_back([this, &physical, count, done = std::move(done)] {
-      SetVirtualFunctions(physical, count, done);
-    });
+  // Whoever changes the function, or takes its driver away, has it locked.
+  for (Waiting* changes : {&changing_, &leaving_})
+    if (const auto change = changes->find(&physical); change != changes->end())
+      return change->second.push_back([this, &physical, count, done = std::move(done)] {
+        SetVirtualFunctions(physical, count, done);
+      });
   const unsigned there = CountVirtualFunctions(physical);
   if (count == there) return done({});
   const auto entry = drivers_.find(physical.driver());
@@ -48,6 +50,7 @@ void PciBusType::SetVirtualFunctions(DeviceSlot& physical, unsigned count,
 
 void PciBusType::AddVirtualFunctions(DeviceSlot& physical, unsigned count) {
   ShowInConfig(physical, count);
+  physical.set_virtual_functions_maker(physical.driver());
   for (unsigned i = 0; i < count; ++i) FindAgain(*physical.virtual_functions()[i]);
 }
 
@@ -68,6 +71,7 @@ void PciBusType::TakeVirtualFunction(DeviceSlot& physical, std::size_t index,
   if (index < virtuals.size()) {
     for (const auto& listener : listeners_) listener->OnVirtualFunction(*virtuals[index], false);
     return Remove(*virtuals[index], [this, &physical, index, done = std::move(done)] {
+      physical.virtual_functions()[index]->ResetFunction();
       TakeVirtualFunction(physical, index + 1, done);
     });
   }

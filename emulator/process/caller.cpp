@@ -99,17 +99,31 @@ Result<UniqueFd> DuplicateDescriptor(pid_t tid, int fd) {
 Result<struct statx> StatDescriptor(pid_t tid, int fd) {
   struct statx found {};
   // Without AT_STATX_DONT_SYNC the kernel would ask this very thread.
-  if (::statx(AT_FDCWD, DescriptorPath(tid, fd).c_str(), AT_STATX_DONT_SYNC, STATX_TYPE | STATX_INO,
-              &found) != 0)
+  if (::statx(AT_FDCWD, DescriptorPath(tid, fd).c_str(), AT_STATX_DONT_SYNC,
+              STATX_TYPE | STATX_INO | STATX_SIZE, &found) != 0)
     return DescriptorFailure(tid, fd);
   return found;
 }
 
-Result<int> FlagsOfDescriptor(pid_t tid, int fd) {
+Result<DescriptorInfo> InfoOfDescriptor(pid_t tid, int fd) {
   std::ifstream info(fmt::format("/proc/{}/fdinfo/{}", tid, fd));
-  for (std::string word; info >> word;)
-    if (int flags = 0; word == "flags:" && info >> std::oct >> flags) return flags & ~O_CLOEXEC;
+  DescriptorInfo found;
+  for (std::string word; info >> word;) {
+    if (word == "pos:") info >> std::dec >> found.position;
+    if (word != "flags:") continue;
+    info >> std::oct >> found.flags;
+    found.flags &= ~O_CLOEXEC;
+    return found;
+  }
   return DescriptorFailure(tid, fd);
+}
+
+bool IsPathOnly(pid_t tid, int fd) {
+  struct stat link {};  // its mode says how the descriptor was opened, which costs less to ask
+  if (::lstat(DescriptorPath(tid, fd).c_str(), &link) != 0) return false;
+  if ((link.st_mode & (S_IRUSR | S_IWUSR)) != 0) return false;
+  const auto info = InfoOfDescriptor(tid, fd);
+  return info && (info->flags & O_PATH) != 0;
 }
 
 bool Caller::can_trap() const {

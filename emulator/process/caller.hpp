@@ -58,10 +58,16 @@ class Caller : public CallContext, private ClientMemory {
 // be ours or an eventfd: to close it may mean to wait for whoever serves it.
 Result<UniqueFd> DuplicateDescriptor(pid_t tid, int fd);
 
-// Type, device and inode of what that descriptor refers to; asks nobody who serves it. EBADF.
+// Type, device, inode and size of what that descriptor refers to; asks nobody who serves it. EBADF.
 Result<struct statx> StatDescriptor(pid_t tid, int fd);
 
-// The flags of its open file, as fcntl(F_GETFL) has them. EBADF.
-Result<int> FlagsOfDescriptor(pid_t tid, int fd);
+// The flags of its open file, as fcntl(F_GETFL) has them, and its position. EBADF.
+struct DescriptorInfo {
+  int flags = 0;
+  u64 position = 0;
+};
+Result<DescriptorInfo> InfoOfDescriptor(pid_t tid, int fd);
+// Whether it was opened with O_PATH: to most calls it is not open then.
+bool IsPathOnly(pid_t tid, int fd);
 
 }  // namespace vfiolab

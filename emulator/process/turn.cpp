@@ -148,4 +148,6 @@ void Turn::LookForSlowClients() {
   if (!holder_was_lost_) relieve_();
 }
 
+bool IsOurs(pid_t tid) { return ThreadGroupOf(tid) == ::getpid(); }
+
 }  // namespace vfiolab

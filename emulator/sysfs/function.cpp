@@ -101,7 +101,8 @@ std::string PowerState(const ConfigSpace& config) {
   return fmt::format("{}\n", kNames[state]);
 }
 
-// vfio-pci lets an idle device sleep and wakes it when it is opened; other functions stay awake.
+// vfio-pci lets an idle device sleep and wakes it when it is opened, or makes virtual functions;
+// other functions stay awake.
 void AddPower(Tree& tree, const PciFunction& function) {
   const std::string path = function.path + "/power/";
   const auto add = [&](const char* name, const char* for_vfio, const char* else_) {
@@ -111,7 +112,8 @@ void AddPower(Tree& tree, const PciFunction& function) {
   add("control", "auto", "on");
   add("runtime_enabled", "enabled", "forbidden");
   tree.Text(path + "runtime_status", [function] {
-    const bool idle = function.BoundToVfio() && !function.InUse();
+    const bool idle = function.BoundToVfio() && !function.InUse() &&
+                      function.slot->machine().pci_bus().CountVirtualFunctions(*function.slot) == 0;
     return std::string(idle ? "suspended\n" : "active\n");
   });
   tree.Text(function.path + "/power_state", [function] { return PowerState(function.config()); });

@@ -32,8 +32,8 @@ void BeginAnew(pid_t tid, const std::function<bool(const SystemCall&)>& restarts
 bool CanBlock(pid_t tid, int descriptor) {
   const auto found = StatDescriptor(tid, descriptor);
   if (!found || S_ISREG(found->stx_mode) || S_ISBLK(found->stx_mode)) return false;
-  const auto flags = FlagsOfDescriptor(tid, descriptor);
-  return !flags || (*flags & O_NONBLOCK) == 0;
+  const auto info = InfoOfDescriptor(tid, descriptor);
+  return !info || (info->flags & O_NONBLOCK) == 0;
 }
 
 }  // namespace vfiolab::tracer

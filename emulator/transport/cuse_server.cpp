@@ -24,9 +24,8 @@ CuseServer::CuseServer(EventLoop& loop, FileCalls& calls, CuseHost& host, Direct
       host_(host),
       nodes_(nodes),
       options_(std::move(options)),
-      inquiry_(
-          {.owns = [this](const struct statx& found) { return Owns(found); },
-           .call = [this](int fd, u64 question) { host_.Ask(fd, Inquiry::kCommand, question); }}) {
+      inquiry_([this](int fd, u64 question) { host_.Ask(fd, Inquiry::kCommand, question); },
+               Inquiry::Close::kWaits) {
   calls_.AddSource(*this);
   calls_.AddTaker([this] { return TakeRequest(); });
 }
@@ -118,7 +117,8 @@ bool CuseServer::Owns(const struct statx& found) const {
 
 Result<std::shared_ptr<OpenFile>> CuseServer::Find(pid_t tid, int fd, const struct statx& found) {
   const auto channel = channels_.at(NumberOf(found).value());
-  return calls_.Find(inquiry_.Ask(tid, fd, channel->fd(), [&] { return channel->TakeInquiry(); }));
+  return calls_.Find(
+      inquiry_.Ask(tid, fd, found, channel->fd(), [&] { return channel->TakeInquiry(); }));
 }
 
 }  // namespace vfiolab

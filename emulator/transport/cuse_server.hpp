@@ -38,7 +38,7 @@ class CuseServer final : public OpenFileSource {
   bool Owns(const struct statx& found) const override;  // from any thread
   Result<std::shared_ptr<OpenFile>> Find(pid_t tid, int fd, const struct statx& found) override;
   // The handle behind a client's descriptor; 0 when there is none. From any thread but the core's.
-  u64 Ask(pid_t tid, int fd) { return inquiry_.Ask(tid, fd); }
+  u64 Ask(pid_t tid, int fd, const struct statx& found) { return inquiry_.Ask(tid, fd, found); }
 
  private:
   void OnChange(const std::string& name);

@@ -1,6 +1,7 @@
 #include "transport/file_calls.hpp"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <signal.h>
 #include <sys/stat.h>
 
@@ -191,7 +192,10 @@ void FileCalls::Ioctl(const std::shared_ptr<Request>& request, u32 command, u64 
 Result<std::shared_ptr<OpenFile>> FileCalls::FindOpenFile(pid_t tid, int fd) {
   const struct statx found = TRY(StatDescriptor(tid, fd));
   for (OpenFileSource* source : sources_)
-    if (source->Owns(found)) return source->Find(tid, fd, found);
+    if (source->Owns(found)) {
+      if (IsPathOnly(tid, fd)) return Fail(EBADF, fmt::format("descriptor {} is a path", fd));
+      return source->Find(tid, fd, found);
+    }
   return std::shared_ptr<OpenFile>();
 }
 

@@ -36,6 +36,20 @@ FuseInodes::Inode* FuseInodes::Lookup(Inode& parent, const std::string& name) {
   return &it->second;
 }
 
+std::vector<std::shared_ptr<OpenFile>> FuseInodes::Inode::Opened() const {
+  std::vector<std::shared_ptr<OpenFile>> files;
+  for (const auto& open : opens)
+    if (auto file = open.lock()) files.push_back(std::move(file));
+  return files;
+}
+
+std::vector<u64> FuseInodes::NumbersOf(const Node& node) const {
+  std::vector<u64> numbers;
+  for (const auto& [number, inode] : inodes_)
+    if (inode.node.get() == &node) numbers.push_back(number);
+  return numbers;
+}
+
 void FuseInodes::Forget(u64 number, u64 lookups) {
   const auto it = inodes_.find(number);
   if (it == inodes_.end() || number == kRoot) return;

@@ -20,8 +20,9 @@ class FuseInodes {
     std::shared_ptr<Node> node;
     std::string path;
     u64 lookups = 0;  // references that the kernel holds
-    // Of a device node. More than one where clients open it anew through /proc/PID/fd.
-    std::vector<std::weak_ptr<OpenFile>> opened;
+    // Of a device node more than one where clients have opened it anew, through /proc/PID/fd.
+    std::vector<std::weak_ptr<OpenFile>> opens;
+    std::vector<std::shared_ptr<OpenFile>> Opened() const;  // those that are open still
   };
 
   static constexpr u64 kRoot = 1;
@@ -33,6 +34,8 @@ class FuseInodes {
   // The inode of the entry `name`; null when there is none. Counts a look-up.
   Inode* Lookup(Inode& parent, const std::string& name);
   void Forget(u64 number, u64 lookups);
+  // The numbers of all inodes of a node.
+  std::vector<u64> NumbersOf(const Node& node) const;
 
   std::size_t size() const { return inodes_.size(); }
 

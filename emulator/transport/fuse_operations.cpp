@@ -9,8 +9,9 @@
 namespace vfiolab {
 namespace {
 
-// Names that may go are looked up each time, others seldom. Attributes of a device node never
-// change, and stat must not ask this thread for them; those of other files seldom do.
+// Names that may go are looked up each time, others seldom. Of a device node the kernel is told
+// when attributes change, and stat must not ask this thread for them; those of other files seldom
+// do.
 constexpr double kRemembered = 1.0;
 constexpr double kForever = 1e9;
 
@@ -69,17 +70,19 @@ void FuseServer::Getattr(fuse_req_t req, u64 number) {
 // Truncating a file of sysfs, as a shell does that writes to it, changes nothing. Whether the
 // caller may change a node's owner the kernel has asked.
 void FuseServer::Setattr(fuse_req_t req, u64 number, const struct stat& wanted, int what) {
+  FuseInodes::Inode* inode = inodes_.Find(number);
+  // Of a file that has no node: fs/libfs.c anon_inode_setattr.
+  if (inode != nullptr && inode->path.starts_with(std::string("/") + kHandover))
+    return void(fuse_reply_err(req, EOPNOTSUPP));
   if ((what & (FUSE_SET_ATTR_MODE | FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID)) == 0)
     return Getattr(req, number);
-  FuseInodes::Inode* inode = inodes_.Find(number);
   auto* device = inode == nullptr ? nullptr : dynamic_cast<DeviceNode*>(inode->node.get());
   if (device == nullptr) return void(fuse_reply_err(req, EPERM));
-  // Of a file that has no node: fs/libfs.c anon_inode_setattr.
-  if (inode->path.starts_with(std::string("/") + kHandover))
-    return void(fuse_reply_err(req, EOPNOTSUPP));
   if (what & FUSE_SET_ATTR_MODE) device->set_permissions(wanted.st_mode & ~mode_t{S_IFMT});
   if (what & FUSE_SET_ATTR_UID) device->owner().user = wanted.st_uid;
   if (what & FUSE_SET_ATTR_GID) device->owner().group = wanted.st_gid;
+  for (const u64 other : inodes_.NumbersOf(*device))
+    if (other != number) fuse_lowlevel_notify_inval_inode(session_, other, -1, 0);
   Getattr(req, number);
 }
 
@@ -135,8 +138,8 @@ void FuseServer::Open(fuse_req_t req, u64 number, fuse_file_info* info) {
 void FuseServer::ReplyOpen(fuse_req_t req, u64 number, std::shared_ptr<OpenFile> file) {
   // What the client waited for may have taken the inode away.
   if (FuseInodes::Inode* inode = inodes_.Find(number)) {
-    std::erase_if(inode->opened, [](const auto& earlier) { return earlier.expired(); });
-    inode->opened.push_back(file);
+    std::erase_if(inode->opens, [](const auto& earlier) { return earlier.expired(); });
+    inode->opens.push_back(file);
   }
   const auto backing = BackingId(file->shared_memory().fd);
   const bool takes_offsets = file->takes_offsets();
@@ -244,7 +247,7 @@ fuse_lowlevel_ops FuseOperations::Table() {
   };
   ops.ioctl = [](fuse_req_t req, fuse_ino_t, unsigned command, void* argument, fuse_file_info* info,
                  unsigned, const void*, std::size_t, std::size_t) {
-    if (command == Inquiry::kCommand && ThreadGroupOf(TidOf(req)) == ::getpid())
+    if (command == Inquiry::kCommand && IsOurs(TidOf(req)))
       return ServerOf(req).AnswerInquiry(req, reinterpret_cast<u64>(argument), info->fh);
     CallsOf(req).Ioctl(NewRequest(req), command, reinterpret_cast<u64>(argument), info->fh);
   };

@@ -72,10 +72,10 @@ FuseInodes::Inode* FuseServer::LookUpRegisters(FuseInodes::Inode& directory,
                                                const std::string& name) {
   const auto parsed = Parse(name);
   FuseInodes::Inode* device = parsed ? inodes_.Find(parsed->inode) : nullptr;
-  if (device == nullptr || device->opened.empty()) return inodes_.Lookup(directory, name);
+  if (device == nullptr || device->opens.empty()) return inodes_.Lookup(directory, name);
   mmio_->Add(name, std::make_shared<DeviceNode>(
                        0600,
-                       [this, file = device->opened.front(),
+                       [this, file = device->opens.front(),
                         tid = parsed->tid](CallContext&) -> Result<std::shared_ptr<OpenFile>> {
                          return std::shared_ptr<OpenFile>(
                              std::make_shared<RegisterFile>(loop_, calls_.services(), file, tid));

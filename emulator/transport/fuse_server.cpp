@@ -33,8 +33,8 @@ FuseServer::FuseServer(EventLoop& loop, FileCalls& calls, std::shared_ptr<Direct
       handover_(std::make_shared<Directory>()),
       mmio_(std::make_shared<Directory>()),
       inodes_(root_),
-      inquiry_({.owns = [this](const struct statx& found) { return Owns(found); },
-                .call = [](int fd, u64 question) { ::ioctl(fd, Inquiry::kCommand, question); }}),
+      inquiry_([](int fd, u64 question) { ::ioctl(fd, Inquiry::kCommand, question); },
+               Inquiry::Close::kAtOnce),
       owner_(::geteuid()),
       owner_group_(::getegid()),
       mapped_timer_(loop.context()) {
@@ -151,7 +151,7 @@ bool FuseServer::TakeInquiry() {
   fuse::IoctlIn in{};
   if (header.opcode == fuse::kOpcodeIoctl)
     std::memcpy(&in, request.data() + sizeof header, sizeof in);
-  if (in.command == Inquiry::kCommand) {
+  if (in.command == Inquiry::kCommand && IsOurs(static_cast<pid_t>(header.pid))) {
     fuse_session_process_buf(session_, &buffer);
     return true;
   }
@@ -234,15 +234,18 @@ bool FuseServer::Owns(const struct statx& found) const {
 
 Result<std::shared_ptr<OpenFile>> FuseServer::Find(pid_t tid, int fd, const struct statx& found) {
   const FuseInodes::Inode* inode = inodes_.Find(found.stx_ino);
-  if (inode == nullptr || inode->opened.empty()) return std::shared_ptr<OpenFile>();
-  if (inode->opened.size() == 1) return inode->opened.front().lock();
+  if (inode == nullptr) return std::shared_ptr<OpenFile>();
+  const auto opened = inode->Opened();
+  if (opened.empty()) return std::shared_ptr<OpenFile>();
+  if (opened.size() == 1 || opened.front()->is_regular()) return opened.front();
   return calls_.Find(
-      inquiry_.Ask(tid, fd, fuse_session_fd(session_), [this] { return TakeInquiry(); }));
+      inquiry_.Ask(tid, fd, found, fuse_session_fd(session_), [this] { return TakeInquiry(); }));
 }
 
 std::shared_ptr<OpenFile> FuseServer::FindMapped(dev_t device, ino_t number) {
   const FuseInodes::Inode* inode = device == device_ ? inodes_.Find(number) : nullptr;
-  return inode == nullptr || inode->opened.empty() ? nullptr : inode->opened.front().lock();
+  const auto opened = inode == nullptr ? std::vector<std::shared_ptr<OpenFile>>{} : inode->Opened();
+  return opened.empty() ? nullptr : opened.front();
 }
 
 std::string FuseServer::Offer(std::shared_ptr<OpenFile> file) {

@@ -17,34 +17,34 @@ class Inquiry {
   // no size, so nothing is copied. To clients it is an unknown number.
   static constexpr u32 kCommand = 0x6c77;
 
-  // Both from any thread but the core's: whether a file is of the transport; the call.
-  struct Transport {
-    std::function<bool(const struct statx& found)> owns;
-    std::function<void(int fd, u64 question)> call;
-  };
-  explicit Inquiry(Transport transport);
+  // Makes the call; from any thread but the core's.
+  using Call = std::function<void(int fd, u64 question)>;
+  // Whether the close of a file of the transport waits for the core.
+  enum class Close { kAtOnce, kWaits };
+  Inquiry(Call call, Close close) : call_(std::move(call)), close_(close) {}
 
-  // 0 when there is no such file, or the client has put another one in its place. From any thread
-  // but the core's, which is to take the call up.
-  u64 Ask(pid_t tid, int fd);
+  // `found` is what the descriptor was: 0 when it is something else by now. From any thread but the
+  // core's, which is to take the call up.
+  u64 Ask(pid_t tid, int fd, const struct statx& found);
 
   // The same in the core's turn. Meanwhile `take` is called whenever there is something to read
   // from `source`: it takes up what is an inquiry, and says false when nothing will come any more.
-  u64 Ask(pid_t tid, int fd, int source, const std::function<bool()>& take);
+  // 0, too, when a client holds the asking thread up for long.
+  u64 Ask(pid_t tid, int fd, const struct statx& found, int source,
+          const std::function<bool()>& take);
 
   // For the one who takes the call up.
   void Answer(u64 question, u64 handle);
 
  private:
-  u64 AskCopy(int fd);
-
-  Transport transport_;
+  Call call_;
+  Close close_;
   std::mutex mutex_;
   std::map<u64, u64> answers_;  // handles, by question
   u64 questions_ = 0;
-  UniqueFd answered_;
-  // Two threads: the close of a file waits for the core, which may be waiting for the other one.
-  SideThread asker_, closer_;
+  // Two: the core, for which the one waits, may be waiting for the other.
+  std::unique_ptr<SideThread> closer_ = std::make_unique<SideThread>();
+  std::unique_ptr<SideThread> asker_ = std::make_unique<SideThread>();
 };
 
 }  // namespace vfiolab

@@ -108,12 +108,16 @@ bool Notifier::FindFile(const Call& call, int descriptor) {
   if (!found) return false;
   if (fuse_.Owns(*found)) {
     const auto file = fuse_.Find(call->tid(), descriptor, *found);
+    // What is copied from or to a regular file depends on the other one.
+    if (file && *file && (*file)->is_regular() && call->target()) return false;
+    call->set_found(descriptor);
     Handle(call, file ? *file : nullptr);
     return true;
   }
   if (cuse_ == nullptr || !cuse_->Owns(*found)) return false;
-  side_->Post([this, call, descriptor] {
-    const u64 handle = cuse_->Ask(call->tid(), descriptor);
+  call->set_found(descriptor);
+  side_->Post([this, call, descriptor, found = *found] {
+    const u64 handle = cuse_->Ask(call->tid(), descriptor, found);
     boost::asio::post(loop_.context(), [this, call, handle] {
       fuse_.Drain();
       const Turn::Call answered(loop_.turn(), call);
@@ -127,17 +131,21 @@ void Notifier::Handle(const Call& call, const File& file) {
   if (file == nullptr) return call->Continue();
   calls_.OnCall(call->tid());
   const int number = call->number();
+  if (Transfer::Is(*call) && !file->is_regular()) return Transfer::Start(loop_, calls_, call, file);
+  if (IsPathOnly(call->tid(), call->found())) return call->Continue();
   if (number == SYS_ioctl) return HandleIoctl(call, *file);
   if (number == SYS_mmap) return HandleMmap(call, *file);
   if (file->is_regular()) return call->Continue();
   if (number == SYS_lseek) return HandleSeek(call, *file);
-  if (Transfer::Is(*call)) return Transfer::Start(loop_, calls_, call, file);
   AnswerRegularFileCall(calls_.services(), *call, *file);
 }
 
 void Notifier::HandleIoctl(const Call& call, OpenFile& file) {
   const auto command = static_cast<u32>(call->argument(1));
-  if (std::ranges::count(kGenericIoctls, command) != 0) return call->Continue();
+  const bool asks_regular_file = std::ranges::count(kRegularFileIoctls, command) != 0;
+  if (std::ranges::count(kGenericIoctls, command) != 0 || (asks_regular_file && file.is_regular()))
+    return call->Continue();
+  if (command == FIOQSIZE) return call->FailWith(ENOTTY);  // fs/ioctl.c, of all but regular files
   Caller caller(calls_.services(), call->tid());
   Reply reply = loop_.door().Ioctl(loop_.Now(), caller, file, command, call->argument(2));
   if (reply.deferred()) return call->FailWith(EAGAIN);  // none of these ioctls waits

@@ -20,7 +20,7 @@ constexpr std::array<int, 7> kRegularFileCalls{SYS_fsync,          SYS_fdatasync
 // Of fcntl: these commands.
 constexpr std::array<unsigned, 3> kRegularFileCommands{F_GETFL, F_SETFL, F_SETLEASE};
 // What the kernel itself makes of these, of a regular file; a device's file is asked.
-constexpr std::array<unsigned, 2> kRegularFileIoctls{FIBMAP, FIONREAD};
+constexpr std::array<unsigned, 3> kRegularFileIoctls{FIBMAP, FIONREAD, FIOQSIZE};
 // And what it makes of these, of any file.
 constexpr std::array<unsigned, 6> kGenericIoctls{FIFREEZE,      FITHAW,  FS_IOC_FIEMAP,
                                                  FIDEDUPERANGE, FICLONE, FICLONERANGE};

@@ -49,7 +49,9 @@ void Transfer::Start(EventLoop& loop, FileCalls& calls, std::shared_ptr<TrappedC
                      std::shared_ptr<OpenFile> file) {
   const std::shared_ptr<Transfer> transfer(
       new Transfer(loop, calls, std::move(call), std::move(file)));
-  if (transfer->at_position_ && !transfer->file_->takes_offsets()) return transfer->Refuse();
+  const OpenFile& opened = *transfer->file_;
+  if (!opened.can_transfer() && (transfer->at_position_ || opened.takes_offsets()))
+    return transfer->Refuse();
   transfer->segments_ = transfer->FindSegments();
   if (transfer->segments_.empty()) return transfer->call_->Continue();
   if (transfer->WantsMoreOfTheFile()) return transfer->call_->FailWith(EOPNOTSUPP);
@@ -92,7 +94,7 @@ std::vector<Transfer::Segment> Transfer::ReadVector() const {
 
 // fs/read_write.c do_loop_readv_writev.
 bool Transfer::WantsMoreOfTheFile() const {
-  return IsOneOf(*call_, kWithFlags) && (call_->argument(5) & ~u64{RWF_HIPRI}) != 0;
+  return IsOneOf(*call_, kWithFlags) && (call_->argument32(5) & ~u32{RWF_HIPRI}) != 0;
 }
 
 // The kernel asks how the file was opened, and refuses before it looks at the buffer.

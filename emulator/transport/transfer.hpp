@@ -39,7 +39,7 @@ class Transfer final : public std::enable_shared_from_this<Transfer> {
   std::vector<Segment> FindSegments() const;
   std::vector<Segment> ReadVector() const;
   bool WantsMoreOfTheFile() const;
-  // Of a file that has no position.
+  // Of a file that has no read and write.
   void Refuse();
   void Continue();
   Result<long> Move(std::size_t size);

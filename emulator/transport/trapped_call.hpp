@@ -26,10 +26,15 @@ class TrappedCall final : public CutOff {
   int number() const;
   pid_t tid() const { return static_cast<pid_t>(call_.pid); }
   u64 argument(unsigned i) const { return call_.data.args[i]; }
+  // Of an int or unsigned: the kernel does not look at the rest of the register.
+  u32 argument32(unsigned i) const { return static_cast<u32>(argument(i)); }
   // The caller's descriptor that the call is about; of a copy, the one that is read.
   int descriptor() const;
   // The other one of a copy between descriptors.
   std::optional<int> target() const;
+  // The one of the two that has turned out to be ours.
+  int found() const { return found_; }
+  void set_found(int descriptor) { found_ = descriptor; }
   // Whether one was opened for what the call does: the kernel asks that before it asks the file.
   bool OpenedFor(int descriptor, bool reads, bool writes) const;
   // Whether the caller still waits.
@@ -50,6 +55,7 @@ class TrappedCall final : public CutOff {
   int listener_;
   std::shared_ptr<const void> keep_;
   seccomp_notif call_;
+  int found_ = -1;
   std::atomic<bool> answered_{false};
 };
 

@@ -43,6 +43,7 @@ class ContainerFile final : public OpenFile {
 
   const std::shared_ptr<Container>& container() const { return container_; }
   std::string Name() const override { return "/dev/vfio/vfio"; }
+  bool can_transfer() const override { return false; }
   Reply Ioctl(CallContext& caller, u32 command, u64 argument) override;
 
   // The rows of this file's table, for documentation checks.

@@ -28,8 +28,7 @@ void Device::Open() {
                                  [this] { return config_->intx_disabled(); });
   slot_.set_reset_listener([this] { UpdateMappings(); });
   LeaveLowPower();
-  counted_by_ = physical_;
-  if (counted_by_ != nullptr) ++counted_by_->open_virtual_functions_;
+  if (physical_ != nullptr) ++physical_->open_virtual_functions_;
 }
 
 Result<> Device::CheckToken(const std::optional<Uuid>& given) {
@@ -74,7 +73,7 @@ void Device::UpdateMappings() {
 
 void Device::Close() {
   if (--opens_ > 0) return;
-  if (counted_by_ != nullptr) --counted_by_->open_virtual_functions_;
+  if (physical_ != nullptr) --physical_->open_virtual_functions_;
   slot_.set_reset_listener(nullptr);
   mapped_ = false;
   slot_.SetMemoryReachable(true);

@@ -25,11 +25,8 @@ class Device final : public ConfigEvents {
   // For the last file, when it has let go of all else.
   void FinishGivingBack();
 
-  // SR-IOV: that of the physical function, or null when vfio-pci does not have it, too.
-  void set_physical_function(Device* physical) {
-    physical_ = physical;
-    counted_by_ = nullptr;
-  }
+  // SR-IOV: that of the physical function whose token a client has to know. Outlives this.
+  void set_physical_function(Device* physical) { physical_ = physical; }
   // Whoever opens a virtual function shows that he knows the token of the physical one; whoever
   // opens the physical one sets it, or knows it if a virtual one is open. EACCES: he does not.
   // EINVAL: a token where there is none (vfio_pci_core.c vfio_pci_core_match_token_uuid).
@@ -88,8 +85,7 @@ class Device final : public ConfigEvents {
  private:
   DeviceSlot& slot_;
   Device* physical_ = nullptr;
-  Device* counted_by_ = nullptr;  // which was `physical_` when this was opened
-  std::optional<Uuid> token_;     // of a physical function; until it is set nobody knows it
+  std::optional<Uuid> token_;  // of a physical function; until it is set nobody knows it
   unsigned open_virtual_functions_ = 0;
   unsigned opens_ = 0;
   bool can_reset_ = false;

@@ -20,6 +20,7 @@ class DmaBuf final : public OpenFile {
   std::string Name() const override { return "[dmabuf]"; }
   u64 size() const override { return size_; }
   bool takes_offsets() const override { return false; }
+  bool can_transfer() const override { return false; }
   bool has_node() const override { return false; }
   bool can_poll() const override { return true; }
   // dma_buf_llseek(): tells the size, and moves to the beginning.

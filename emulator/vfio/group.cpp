@@ -78,6 +78,10 @@ Result<std::optional<Uuid>> ReadOptions(std::string_view options) {
 }  // namespace
 
 Result<std::shared_ptr<OpenFile>> Group::Open() {
+  // By a path that was looked up before its node went: while somebody has it open, it is the
+  // group that refuses.
+  if (retired_)
+    return Fail(open_ ? ENODEV : ENXIO, fmt::format("group {} is gone", iommu_group_.id()));
   if (open_) return Fail(EBUSY, fmt::format("group {} is already open", iommu_group_.id()));
   open_ = true;
   return std::shared_ptr<OpenFile>(std::make_shared<GroupFile>(shared_from_this()));

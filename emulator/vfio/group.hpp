@@ -49,6 +49,7 @@ class GroupFile final : public OpenFile, public std::enable_shared_from_this<Gro
 
   Group& group() { return group_; }
   std::string Name() const override;
+  bool can_transfer() const override { return false; }
   Reply Ioctl(CallContext& caller, u32 command, u64 argument) override;
 
   static std::vector<const char*> IoctlNames();

@@ -30,11 +30,12 @@ Vfio::~Vfio() = default;
 void Vfio::Add(DeviceSlot& slot) {
   const auto added = devices_.emplace(&slot, std::make_unique<Device>(slot)).first;
   Device& device = *added->second;
-  if (const auto physical = devices_.find(slot.physical_function()); physical != devices_.end())
-    device.set_physical_function(physical->second.get());
-  for (const DeviceSlot* virtual_slot : slot.virtual_functions())
-    if (const auto found = devices_.find(virtual_slot); found != devices_.end())
-      found->second->set_physical_function(&device);
+  // vfio_pci_core.c vfio_pci_vf_init: only of those that vfio-pci has made, which go before it
+  // lets their physical function go.
+  if (const DeviceSlot* physical = slot.physical_function();
+      physical != nullptr && physical->virtual_functions_maker() == kVfioPci)
+    if (const auto found = devices_.find(physical); found != devices_.end())
+      device.set_physical_function(found->second.get());
   auto& group = groups_[slot.group().id()];
   if (group == nullptr) {
     group = std::make_shared<Group>(slot.group());
@@ -59,9 +60,6 @@ void Vfio::Forget(DeviceSlot& slot) {
     groups_.erase(group);
     if (nodes_ != nullptr) nodes_->Remove(std::to_string(slot.group().id()));
   }
-  for (const DeviceSlot* virtual_slot : slot.virtual_functions())
-    if (const auto found = devices_.find(virtual_slot); found != devices_.end())
-      found->second->set_physical_function(nullptr);
   devices_.erase(&slot);
 }
 

@@ -116,6 +116,8 @@ class OpenFile {
   virtual bool can_poll() const { return false; }
   // Whether pread and pwrite reach it; else they are ESPIPE (FMODE_PREAD).
   virtual bool takes_offsets() const { return true; }
+  // Whether it has read and write; else they are EINVAL, whatever the buffer (FMODE_CAN_READ).
+  virtual bool can_transfer() const { return true; }
 
   // Where a read or write that names no offset begins, of a transport that makes it itself.
   u64 position() const { return position_; }

@@ -21,6 +21,15 @@ std::array<int, 3> DescriptorsOf(const Client& client) {
 // Opens the file of a descriptor anew.
 Result Reopen(int fd) { return TryOpen("/proc/self/fd/" + std::to_string(fd)); }
 
+// No client's address.
+void* Kernel() { return reinterpret_cast<void*>(-kPage); }
+
+// The file of a descriptor, but nothing may be done with it.
+Fd OpenPath(int fd) {
+  const std::string path = "/proc/self/fd/" + std::to_string(fd);
+  return Fd(::open(path.c_str(), O_PATH | O_CLOEXEC));
+}
+
 struct Pipe {
   Fd out, in;
 };
@@ -94,6 +103,15 @@ TEST_CASE("a group's node takes another mode and owner; a device has neither", "
   CHECK((now.st_mode & 07777) == 0666);
   CHECK(now.st_uid == 1000);
   CHECK(now.st_gid == 1001);
+  CHECK(Result::Of(::chmod(path.c_str(), 0640)) == 0);
+  Fd group = OpenGroup(Edu());
+  CHECK(Result::Of(::fchmod(group, 0604)) == 0);
+  REQUIRE(::stat(path.c_str(), &now) == 0);
+  CHECK((now.st_mode & 07777) == 0604);
+  CHECK(Result::Of(::chmod(path.c_str(), 0666)) == 0);
+  REQUIRE(::fstat(group, &now) == 0);
+  CHECK((now.st_mode & 07777) == 0666);
+  group.Close();
   CHECK(Result::Of(::chmod(path.c_str(), before.st_mode & 07777)) == 0);
   CHECK(Result::Of(::chown(path.c_str(), before.st_uid, before.st_gid)) == 0);
   Client client = OpenEdu();
@@ -108,6 +126,14 @@ TEST_CASE("read() and write() of a container and a group refuse before they look
   for (int fd : {static_cast<int>(client.container), static_cast<int>(client.group)}) {
     CHECK(Result::Of(::read(fd, Nowhere(), 4)) == Errno{EINVAL});
     CHECK(Result::Of(::write(fd, Nowhere(), 4)) == Errno{EINVAL});
+    CHECK(Result::Of(::read(fd, Kernel(), 4)) == Errno{EINVAL});
+    CHECK(Result::Of(::pread(fd, Kernel(), 4, 0)) == Errno{EINVAL});
+    CHECK(Result::Of(::readv(fd, static_cast<iovec*>(Nowhere()), 1)) == Errno{EINVAL});
+    CHECK(Result::Of(::readv(fd, static_cast<iovec*>(Nowhere()), 0)) == Errno{EINVAL});
+    uint8_t byte = 0;
+    const iovec part{&byte, 1};
+    CHECK(Result::Of(::preadv2(fd, &part, 1, 0, RWF_NOWAIT)) == Errno{EINVAL});
+    CHECK(Result::Of(::pwritev2(fd, &part, 1, -1, RWF_APPEND)) == Errno{EINVAL});
   }
 }
 
@@ -202,6 +228,9 @@ TEST_CASE("there is nothing to flush, to cut and to reserve", "[descriptor][exac
     CHECK(Result::Of(::ftruncate(fd, 0)) == Errno{EINVAL});
     CHECK(Result::Of(::fallocate(fd, 0, 0, 1)) == Errno{ENODEV});
     CHECK(Result::Of(::fallocate(fd, 0, 0, 0)) == Errno{EINVAL});
+    CHECK(Result::Of(::fallocate(fd, FALLOC_FL_ZERO_RANGE, 0, 1)) == Errno{ENODEV});
+    CHECK(Result::Of(::fallocate(fd, FALLOC_FL_COLLAPSE_RANGE, 0, 1)) == Errno{ENODEV});
+    CHECK(Result::Of(::fallocate(fd, FALLOC_FL_PUNCH_HOLE, 0, 1)) == Errno{EOPNOTSUPP});
     CHECK(Result::Of(::readahead(fd, 0, 1)) == Errno{EINVAL});
     CHECK(Result::Of(::sync_file_range(fd, 0, 1, SYNC_FILE_RANGE_WRITE)) == Errno{ESPIPE});
     CHECK(Result::Of(::sync_file_range(fd, 0, 1, 0x100)) == Errno{EINVAL});
@@ -234,7 +263,41 @@ TEST_CASE("nothing is copied between them and other files", "[descriptor][exact]
     CHECK(Result::Of(::copy_file_range(fd, nullptr, file, nullptr, 4, 0)) == Errno{EINVAL});
     CHECK(Result::Of(::copy_file_range(file, nullptr, fd, nullptr, 4, 0)) == Errno{EINVAL});
     CHECK(Result::Of(::sendfile(-1, fd, nullptr, 4)) == Errno{EBADF});
+    CHECK(Result::Of(::sendfile(fd, fd, nullptr, 4)) == Errno{EINVAL});
   }
+}
+
+TEST_CASE("a copy of nothing is 0, and a bad offset is told first", "[descriptor][exact]") {
+  Client client = OpenEdu();
+  Pipe pipe = OpenPipe();
+  Fd file = OpenFile();
+  off_t end = 8;
+  loff_t offset = 0;
+  loff_t* const nowhere = static_cast<loff_t*>(Nowhere());
+  for (int fd : DescriptorsOf(client)) {
+    CHECK(Result::Of(::splice(fd, nullptr, pipe.in, nullptr, 0, 0)) == 0);
+    CHECK(Result::Of(::splice(fd, nullptr, pipe.in, &offset, 4, 0)) == Errno{ESPIPE});
+    CHECK(Result::Of(::splice(fd, nowhere, pipe.in, nullptr, 4, 0)) == Errno{EFAULT});
+    CHECK(Result::Of(::sendfile(pipe.in, fd, nullptr, 0)) == 0);
+    CHECK(Result::Of(::sendfile(file, fd, nullptr, 0)) == Errno{EINVAL});
+    CHECK(Result::Of(::sendfile(fd, file, nullptr, 0)) == 0);
+    CHECK(Result::Of(::sendfile(fd, file, &end, 4)) == 0);
+    CHECK(Result::Of(::sendfile(pipe.in, fd, nowhere, 4)) == Errno{EFAULT});
+    CHECK(Result::Of(::copy_file_range(fd, nowhere, file, nullptr, 4, 0)) == Errno{EFAULT});
+    CHECK(Result::Of(::copy_file_range(fd, nullptr, file, nullptr, 0, 0)) == Errno{EINVAL});
+  }
+}
+
+TEST_CASE("of a path alone nothing can be asked", "[descriptor][exact]") {
+  Client client = OpenEdu();
+  Fd path = OpenPath(client.group);
+  CHECK(GetDeviceFd(path, Edu()) == Errno{EBADF});
+  CHECK(Result::Of(::lseek(path, 0, SEEK_SET)) == Errno{EBADF});
+  CHECK(Result::Of(::fsync(path)) == Errno{EBADF});
+  CHECK(Result::Of(::fcntl(path, F_SETFL, O_DIRECT)) == Errno{EBADF});
+  client.device.Close();
+  CHECK(Ioctl(client.group, VFIO_GROUP_UNSET_CONTAINER) == 0);
+  CHECK(SetContainer(client.group, OpenPath(client.container)) == Errno{EBADF});
 }
 
 TEST_CASE("commands of other drivers are unknown, whatever their argument", "[descriptor][exact]") {
@@ -243,6 +306,7 @@ TEST_CASE("commands of other drivers are unknown, whatever their argument", "[de
     CHECK(Ioctl(fd, _IOW('Z', 1, int[4]), Nowhere()) == Errno{ENOTTY});
     CHECK(Ioctl(fd, _IOR('Z', 1, int[4]), Nowhere()) == Errno{ENOTTY});
     CHECK(Ioctl(fd, FIONREAD, Nowhere()) == Errno{ENOTTY});
+    CHECK(Ioctl(fd, FIOQSIZE, Nowhere()) == Errno{ENOTTY});
   }
 }
 

@@ -153,8 +153,10 @@ TEST_CASE("a CUSE descriptor is known as the open file that it came from") {
   CHECK(is_this(second, 9999) == -EBADF);
   CHECK(served.Ioctl(served.number, first, kEventfd, static_cast<u64>(first_fd.get())) == -EINVAL);
   // As another thread than the core's asks.
-  CHECK(served.server.Ask(::gettid(), second_fd.get()) == second);
-  CHECK(served.server.Ask(::gettid(), other.get()) == 0);
+  const struct statx found = *StatDescriptor(::gettid(), second_fd.get());
+  CHECK(served.server.Ask(::gettid(), second_fd.get(), found) == second);
+  // The client has put another file in its place.
+  CHECK(served.server.Ask(::gettid(), zero.get(), found) == 0);
 }
 
 TEST_CASE("calls that come while a CUSE descriptor is looked up are taken up after it") {

@@ -4,8 +4,6 @@
 #include <sys/ptrace.h>
 #include <sys/user.h>
 
-#include <cstddef>
-
 #include "process/caller.hpp"
 
 namespace vfiolab::tracer {
@@ -13,20 +11,17 @@ namespace {
 
 // What the kernel keeps in rax until it knows the signal's handler (linux/errno.h).
 constexpr long kRestartIfWanted = -512;  // ERESTARTSYS
-constexpr long kRestartAlways = -513;    // ERESTARTNOINTR
 constexpr u64 kCode64 = 0x33;            // the code segment of 64-bit programs
 
 }  // namespace
 
-void BeginAnew(pid_t tid, const std::function<bool(const SystemCall&)>& restarts) {
+std::optional<SystemCall> EndedCall(pid_t tid) {
   user_regs_struct registers{};
-  if (::ptrace(PTRACE_GETREGS, tid, nullptr, &registers) != 0) return;
+  if (::ptrace(PTRACE_GETREGS, tid, nullptr, &registers) != 0) return std::nullopt;
   const auto number = static_cast<long>(registers.orig_rax);  // negative: it was in no call
-  if (registers.cs != kCode64 || number < 0 ||
-      static_cast<long>(registers.rax) != kRestartIfWanted ||
-      !restarts({number, {registers.rdi, registers.rsi, registers.rdx, registers.r10}}))
-    return;
-  ::ptrace(PTRACE_POKEUSER, tid, offsetof(user_regs_struct, rax), kRestartAlways);
+  if (registers.cs != kCode64 || number < 0 || static_cast<long>(registers.rax) != kRestartIfWanted)
+    return std::nullopt;
+  return SystemCall{number, {registers.rdi, registers.rsi, registers.rdx, registers.r10}};
 }
 
 bool CanBlock(pid_t tid, int descriptor) {

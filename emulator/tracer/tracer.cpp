@@ -34,18 +34,25 @@ Result<std::unique_ptr<Tracer>> Tracer::Open(const std::string& tree, RestartOf 
   return std::unique_ptr<Tracer>(new Tracer(TRY(DeviceAccess::Open(tree)), std::move(restart_of)));
 }
 
-bool Tracer::Restarts(pid_t tid, const SystemCall& call) const {
-  const Restart restart = restart_of_(call);
+bool Tracer::HasEndedCall(pid_t tid) const {
+  const auto call = EndedCall(tid);
+  const Restart restart = call ? restart_of_(*call) : Restart::kNo;
   if (restart != Restart::kUnlessItCanBlock) return restart == Restart::kYes;
-  const auto descriptor = static_cast<int>(call.arguments[0]);
+  const auto descriptor = static_cast<int>(call->arguments[0]);
   return access_.Owns(tid, descriptor) || !CanBlock(tid, descriptor);
 }
 
+void Tracer::Forget(pid_t tid) {
+  threads_.erase(tid);
+  signals_.Forget(tid);
+}
+
 Result<> Tracer::Seize(pid_t process) {
-  constexpr auto kOptions =
+  const long options =
+      HeldSignals::Options() |
       static_cast<long>(PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK |
                         PTRACE_O_TRACEEXEC | PTRACE_O_EXITKILL);
-  if (::ptrace(PTRACE_SEIZE, process, nullptr, kOptions) == 0) return {};
+  if (::ptrace(PTRACE_SEIZE, process, nullptr, options) == 0) return {};
   return Fail(errno, fmt::format("process {} cannot be traced: {}", process, ErrnoName(errno)));
 }
 
@@ -100,9 +107,16 @@ void Tracer::Take(pid_t tid, int status) {
     Forget(tid);
     Forget(static_cast<pid_t>(former));
   }
-  const int deliver = event != 0 ? 0 : signal == SIGBUS ? OnBusError(tid) : signal;
-  if (deliver != 0) BeginAnew(tid, [&](const SystemCall& call) { return Restarts(tid, call); });
-  ::ptrace(PTRACE_CONT, tid, nullptr, static_cast<long>(deliver));
+  signals_.Continue(tid, event != 0 ? 0 : OnSignal(tid, signal));
+}
+
+int Tracer::OnSignal(pid_t tid, int signal) {
+  if (HeldSignals::IsOfCall(signal)) return signals_.OnCall(tid);
+  signals_.OnDelivery(tid, signal);
+  if (signal == SIGBUS) signal = OnBusError(tid);
+  if (signal == 0) return 0;
+  const bool holds = !signals_.Has(tid) && HasEndedCall(tid) && signals_.Hold(tid);
+  return holds ? 0 : signal;
 }
 
 }  // namespace vfiolab::tracer

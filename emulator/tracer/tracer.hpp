@@ -3,11 +3,13 @@
 #pragma once
 #include <sys/types.h>
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
 
 #include "tracer/device_access.hpp"
+#include "tracer/held_signals.hpp"
 #include "tracer/traced_call.hpp"
 
 namespace vfiolab::tracer {
@@ -35,14 +37,18 @@ class Tracer {
  private:
   Tracer(DeviceAccess access, RestartOf restart_of)
       : access_(std::move(access)), restart_of_(std::move(restart_of)) {}
-  bool Restarts(pid_t tid, const SystemCall& call) const;
-  // The signal that thread `tid` gets: 0 when its access has been made.
+  // Whether a signal has ended a call that is to be made first.
+  bool HasEndedCall(pid_t tid) const;
+  // What thread `tid`, which has stopped at a signal, goes on with: that, another, or 0.
+  int OnSignal(pid_t tid, int signal);
+  // The signal that it gets: 0 when its access has been made.
   int OnBusError(pid_t tid);
-  void Forget(pid_t tid) { threads_.erase(tid); }
+  void Forget(pid_t tid);
   ThreadFiles& FilesOf(pid_t tid);
 
   DeviceAccess access_;
   RestartOf restart_of_;
+  HeldSignals signals_;
   std::map<pid_t, ThreadFiles> threads_;  // those that had to do with registers
 };
 

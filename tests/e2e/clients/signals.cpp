@@ -2,6 +2,7 @@
 // with EINTR. Untraced, the two that pass through the filter of system calls may.
 //
 //   e2e_signals SECONDS [untraced]
+#include <pthread.h>
 #include <sys/eventfd.h>
 #include <sys/time.h>
 #include <sys/uio.h>
@@ -31,6 +32,41 @@ struct Tally {
     return false;
   }
 };
+
+// Signals in the middle of calls: each comes once, with what was sent with it, in the order of
+// sending.
+struct Queued {
+  static constexpr int kSignals = 3000;
+  static inline volatile sig_atomic_t received = 0, wrong = 0;
+
+  static void Take(int, siginfo_t* info, void*) {
+    if (info->si_code != SI_QUEUE || info->si_value.sival_int != received) wrong = wrong + 1;
+    received = received + 1;
+  }
+  static void* Send(void* to) {
+    for (int i = 0; i < kSignals; i++) {
+      while (pthread_sigqueue(*static_cast<pthread_t*>(to), SIGRTMIN + 1, {.sival_int = i}) != 0)
+        usleep(50);
+      usleep(30);
+    }
+    return nullptr;
+  }
+};
+
+static void CheckQueuedSignals(Edu& edu) {
+  struct sigaction action {};
+  action.sa_sigaction = Queued::Take;
+  action.sa_flags = SA_SIGINFO;
+  Require(sigaction(SIGRTMIN + 1, &action, nullptr) == 0, "sigaction");
+  pthread_t self = pthread_self(), sender;
+  Require(pthread_create(&sender, nullptr, Queued::Send, &self) == 0, "pthread_create");
+  unsigned long ended = 0;
+  for (uint32_t seen = 0; Queued::received < Queued::kSignals;)
+    ended += pread(edu.fd, &seen, 4, edu.bar + Edu::kLiveness) != 4;
+  pthread_join(sender, nullptr);
+  Expect(Queued::wrong == 0, "queued signals come in order, with their values");
+  Expect(ended == 0, "they end no access to a register");
+}
 
 int main(int argc, char** argv) {
   const double seconds = argc > 1 ? atof(argv[1]) : 3;
@@ -108,6 +144,7 @@ int main(int argc, char** argv) {
     Expect(maps.interrupted == 0, "mmap is not interruptible");
     Expect(reads.interrupted == 0, "reads that do not wait are not interruptible");
   }
+  CheckQueuedSignals(edu);
   // The descriptors that were handed out are closed: the group can leave its container.
   close(edu.fd);
   edu.fd = -1;

@@ -148,6 +148,4 @@ void Turn::LookForSlowClients() {
   if (!holder_was_lost_) relieve_();
 }
 
-bool IsOurs(pid_t tid) { return ThreadGroupOf(tid) == ::getpid(); }
-
 }  // namespace vfiolab

@@ -133,7 +133,5 @@ class Turn {
 
 // The thread group of `tid`; 0 when the thread is gone.
 pid_t ThreadGroupOf(pid_t tid);
-// Whether it is a thread of this process.
-bool IsOurs(pid_t tid);
 
 }  // namespace vfiolab

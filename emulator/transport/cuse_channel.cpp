@@ -173,7 +173,7 @@ bool CuseChannel::TakeInquiry() {
   const auto ioctl = PayloadOf<fuse_ioctl_in>(*packet);
   const fuse_in_header header = HeaderOf(*packet);
   if (ioctl && header.opcode == FUSE_IOCTL && ioctl->cmd == Inquiry::kCommand &&
-      IsOurs(static_cast<pid_t>(header.pid))) {
+      owner_.is_asking(static_cast<pid_t>(header.pid))) {
     Handle(*packet);
     return true;
   }
@@ -252,7 +252,7 @@ void CuseChannel::HandleOpen(CuseRequest& request, const Packet& packet) {
 void CuseChannel::HandleIoctl(const std::shared_ptr<CuseRequest>& request, const Packet& packet) {
   const auto in = PayloadOf<fuse_ioctl_in>(packet);
   if (!in) return request->AnswerError(EINVAL);
-  if (in->cmd == Inquiry::kCommand && IsOurs(request->tid())) {
+  if (in->cmd == Inquiry::kCommand && owner_.is_asking(request->tid())) {
     owner_.on_inquiry(in->arg, in->fh);
     return request->AnswerIoctl(0);
   }

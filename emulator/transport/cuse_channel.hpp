@@ -20,6 +20,7 @@ class CuseChannel final : public std::enable_shared_from_this<CuseChannel> {
   // What a channel asks of the one that has it.
   struct Owner {
     std::function<void()> before_call;  // a chance for other transports to take up earlier calls
+    std::function<bool(pid_t tid)> is_asking;  // whether this thread makes an inquiry
     std::function<void(u64 question, u64 handle)> on_inquiry;
     std::function<void(CuseChannel&)> on_dead;  // it serves nobody any more: to be forgotten
   };

@@ -60,6 +60,7 @@ void CuseServer::OnChange(const std::string& name) {
 Result<> CuseServer::Add(const std::string& name, std::shared_ptr<DeviceNode> node) {
   CuseChannel::Owner owner{
       .before_call = options_.before_call,
+      .is_asking = [this](pid_t tid) { return inquiry_.IsAsking(tid); },
       .on_inquiry = [this](u64 question, u64 handle) { inquiry_.Answer(question, handle); },
       .on_dead = [this](CuseChannel& channel) { Forget(channel); }};
   // A name is taken until the last file is closed; the node of that name may be back before.

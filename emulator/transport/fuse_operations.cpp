@@ -247,7 +247,7 @@ fuse_lowlevel_ops FuseOperations::Table() {
   };
   ops.ioctl = [](fuse_req_t req, fuse_ino_t, unsigned command, void* argument, fuse_file_info* info,
                  unsigned, const void*, std::size_t, std::size_t) {
-    if (command == Inquiry::kCommand && IsOurs(TidOf(req)))
+    if (command == Inquiry::kCommand && ServerOf(req).inquiry_.IsAsking(TidOf(req)))
       return ServerOf(req).AnswerInquiry(req, reinterpret_cast<u64>(argument), info->fh);
     CallsOf(req).Ioctl(NewRequest(req), command, reinterpret_cast<u64>(argument), info->fh);
   };

@@ -151,7 +151,7 @@ bool FuseServer::TakeInquiry() {
   fuse::IoctlIn in{};
   if (header.opcode == fuse::kOpcodeIoctl)
     std::memcpy(&in, request.data() + sizeof header, sizeof in);
-  if (in.command == Inquiry::kCommand && IsOurs(static_cast<pid_t>(header.pid))) {
+  if (in.command == Inquiry::kCommand && inquiry_.IsAsking(static_cast<pid_t>(header.pid))) {
     fuse_session_process_buf(session_, &buffer);
     return true;
   }

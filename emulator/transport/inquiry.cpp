@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <array>
 #include <atomic>
@@ -37,6 +38,7 @@ u64 Inquiry::Ask(pid_t tid, int fd, const struct statx& found) {
   std::unique_lock lock(mutex_);
   const u64 question = ++questions_;
   answers_[question] = 0;
+  askers_.insert(::gettid());
   lock.unlock();
   call_(copy->get(), question);
   if (close_ == Close::kAtOnce)  // the client's own close shall be the last
@@ -44,6 +46,7 @@ u64 Inquiry::Ask(pid_t tid, int fd, const struct statx& found) {
   else
     closer_->Post([ours = std::move(*copy)]() mutable { ours.Reset(); });
   lock.lock();
+  askers_.extract(::gettid());
   return answers_.extract(question).mapped();
 }
 
@@ -68,6 +71,11 @@ u64 Inquiry::Ask(pid_t tid, int fd, const struct statx& found, int source,
   static_cast<void>(asker_.release());
   asker_ = std::make_unique<SideThread>();
   return 0;
+}
+
+bool Inquiry::IsAsking(pid_t tid) {
+  const std::scoped_lock lock(mutex_);
+  return askers_.contains(tid);
 }
 
 void Inquiry::Answer(u64 question, u64 handle) {

@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <set>
 
 #include "base/unique_fd.hpp"
 #include "process/caller.hpp"
@@ -33,7 +34,8 @@ class Inquiry {
   u64 Ask(pid_t tid, int fd, const struct statx& found, int source,
           const std::function<bool()>& take);
 
-  // For the one who takes the call up.
+  // For the one who takes the call up: whether this thread is asking; the answer.
+  bool IsAsking(pid_t tid);
   void Answer(u64 question, u64 handle);
 
  private:
@@ -42,6 +44,7 @@ class Inquiry {
   std::mutex mutex_;
   std::map<u64, u64> answers_;  // handles, by question
   u64 questions_ = 0;
+  std::multiset<pid_t> askers_;  // threads in the call
   // Two: the core, for which the one waits, may be waiting for the other.
   std::unique_ptr<SideThread> closer_ = std::make_unique<SideThread>();
   std::unique_ptr<SideThread> asker_ = std::make_unique<SideThread>();

@@ -82,7 +82,15 @@ Mm::Window::~Window() { ::munmap(here, vma.last - vma.first + 1); }
 bool Mm::StillBelongsTo(pid_t tid) const {
   ImageMark now{mark_.address, {}};
   return ReadRemote(turn_, tid, now.address, now.bytes, sizeof now.bytes) && now == mark_ &&
-         FindVma(maps_.get(), 0);
+         VmaAt(0);
+}
+
+// A thread that is about to map something holds up whoever asks what is mapped, for as long as it
+// waits: for an answer from here, it may be.
+Result<Vma> Mm::VmaAt(u64 at) const {
+  if (turn_.IsCutOff(process_)) return Fail(EFAULT, "the client was cut off");
+  const Turn::ClientAccess access(turn_, process_);
+  return FindVma(maps_.get(), at);
 }
 
 template <class Move>
@@ -131,7 +139,7 @@ Result<u64, AddressSpace::Unpinnable> Mm::CheckPinnable(ClientAddress start, u64
   const u64 last = at + (length - 1);
   not_shared_first_ = 1, not_shared_last_ = 0;  // mappings may have changed since
   while (true) {
-    const Result<Vma> vma = FindVma(maps_.get(), at);
+    const Result<Vma> vma = VmaAt(at);
     if (!vma || vma->first > at) return stop(fmt::format("{:#x} is not mapped", at));
     // GUP asks for VM_WRITE alone when the device writes (mm/gup.c check_vma_flags).
     if (wanted.write ? !vma->writable : !vma->readable)
@@ -174,7 +182,7 @@ std::shared_ptr<Mm::Window> Mm::WindowFor(u64 at) {
   for (const auto& window : windows_)
     if (window->vma.first <= at && at <= window->vma.last) return window;
   if (not_shared_first_ <= at && at <= not_shared_last_) return nullptr;
-  const Result<Vma> vma = FindVma(maps_.get(), at);
+  const Result<Vma> vma = VmaAt(at);
   if (!vma || vma->first > at) return nullptr;
   if (vma->shared && vma->inode != 0)
     if (auto window = OpenWindow(*vma)) {

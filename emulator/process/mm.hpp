@@ -58,6 +58,8 @@ class Mm final : public AddressSpace {
   // Shared, because a copy that waits for its page may outlast the list.
   std::shared_ptr<Window> WindowFor(u64 at);
   std::shared_ptr<Window> OpenWindow(const Vma& vma) const;
+  // As FindVma(); may wait for the client, and others have the turn meanwhile.
+  Result<Vma> VmaAt(u64 at) const;
   template <class Move>
   bool ForEachPart(u64 at, std::size_t count, bool write, Move move);
 

@@ -53,6 +53,7 @@ u64 Inquiry::Ask(pid_t tid, int fd, const struct statx& found) {
 u64 Inquiry::Ask(pid_t tid, int fd, const struct statx& found, int source,
                  const std::function<bool()>& take) {
   const auto answered = std::make_shared<Answered>();
+  if (!answered->event) return 0;
   asker_->Post([this, answered, tid, fd, found] {
     answered->handle = Ask(tid, fd, found);
     ::eventfd_write(answered->event.get(), 1);

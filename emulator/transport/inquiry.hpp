@@ -30,7 +30,7 @@ class Inquiry {
 
   // The same in the core's turn. Meanwhile `take` is called whenever there is something to read
   // from `source`: it takes up what is an inquiry, and says false when nothing will come any more.
-  // 0, too, when a client holds the asking thread up for long.
+  // 0, too, when a client holds the asking thread up for long, or no descriptor is left.
   u64 Ask(pid_t tid, int fd, const struct statx& found, int source,
           const std::function<bool()>& take);
 

@@ -190,6 +190,8 @@ def main():
     except Broken as broken:
         verdict = f"BROKEN: {broken}"
         print(f"{verdict}\n{campaign.emulator.reports()}\n{campaign.emulator.said()[-3000:]}\nkept: {scratch}")
+        if campaign.emulator.alive():
+            (scratch / "stacks").write_text(campaign.emulator.stacks())
     finally:
         campaign.end()
     totals = campaign.totals()

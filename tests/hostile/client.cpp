@@ -16,11 +16,16 @@ constexpr std::size_t kMostThreads = 4;
 struct Crew {
   std::atomic<pid_t> tids[kMostThreads];
   std::atomic<Slot*> slots[kMostThreads];
+  std::atomic<bool> handled[kMostThreads];  // the last signal
 };
+
+thread_local std::atomic<bool>* my_handled = nullptr;
 
 void HandleSignals() {
   struct sigaction action {};
-  action.sa_handler = [](int) {};
+  action.sa_handler = [](int) {
+    if (my_handled != nullptr) *my_handled = true;
+  };
   action.sa_flags = SA_RESTART;
   sigaction(SIGUSR1, &action, nullptr);
   action.sa_flags = 0;
@@ -31,14 +36,15 @@ void HandleSignals() {
   setrlimit(RLIMIT_CORE, &no_core);
 }
 
-// Interrupts threads in the middle of their calls; half of the calls may start again.
+// Interrupts threads in the middle of their calls; half of the calls may start again. None gets
+// more signals than it can handle, or it would do nothing else on a busy machine.
 void Torment(Process& process, Crew& crew) {
   Dice dice(Mix(process.seed, 1000));
   while (true) {
     usleep(static_cast<useconds_t>(dice.Below(dice.Percent(20) ? 200 : 5000)));
     const std::size_t who = dice.Below(kMostThreads);
     const pid_t tid = crew.tids[who];
-    if (tid == 0) continue;
+    if (tid == 0 || !crew.handled[who].exchange(false)) continue;
     if (Slot* slot = crew.slots[who])
       if (const Kind kind = slot->kind; kind < Kind::kCount)
         process.ledger.interrupted_in[static_cast<std::size_t>(kind)]++;
@@ -49,6 +55,8 @@ void Torment(Process& process, Crew& crew) {
 void Work(Process& process, Crew& crew, std::size_t number, uint64_t steps) {
   Thread thread(process, number);
   crew.slots[number] = thread.slot();
+  crew.handled[number] = true;
+  my_handled = &crew.handled[number];
   crew.tids[number] = gettid();
   SetUp(thread);
   for (; steps > 0; steps--) Step(thread);

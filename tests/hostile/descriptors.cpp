@@ -100,8 +100,11 @@ int OtherThing(Dice& dice) {
     case 0:
       if (pipe2(pair, O_CLOEXEC | O_NONBLOCK) == 0) close(pair[dice.Below(2)]);
       return fcntl(pair[0], F_GETFD) >= 0 ? pair[0] : pair[1];
-    case 1:
-      return memfd_create("thing", MFD_CLOEXEC);
+    case 1: {  // cannot grow: fallocate(), meant for a device, may find it under that number
+      const int file = memfd_create("thing", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+      fcntl(file, F_ADD_SEALS, F_SEAL_GROW);
+      return file;
+    }
     case 2:
       return epoll_create1(EPOLL_CLOEXEC);
     case 3:

@@ -3,6 +3,7 @@ import collections
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -68,6 +69,20 @@ class Emulator:
     def cpu_seconds(self):
         fields = self._proc("stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def stacks(self):
+        """What each of its threads is doing: where in the program, when gdb is there, and where in the kernel."""
+        said = ""
+        if shutil.which("gdb"):
+            said = subprocess.run(["gdb", "-p", str(self.process.pid), "-batch", "-ex", "thread apply all bt 40"],
+                                  stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False).stdout
+        for task in sorted(self._proc("task").glob("*")):
+            for name in ("wchan", "syscall", "stack"):
+                try:
+                    said += f"{task.name} {name}: {(task / name).read_text()}\n"
+                except OSError:
+                    pass
+        return said
 
     def stop(self, patience=120):
         """Its exit status after SIGTERM; None when it had to be killed."""

@@ -21,8 +21,6 @@ Ledger& Ledger::Open(const std::string& path) {
   if (fd >= 0 && ftruncate(fd, sizeof(Ledger)) == 0)
     at = mmap(kFarAway, sizeof(Ledger), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE,
               fd, 0);
-  if (at == MAP_FAILED && errno == EEXIST)
-    at = mmap(nullptr, sizeof(Ledger), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   if (at == MAP_FAILED) {
     perror(path.c_str());
     exit(2);
@@ -62,7 +60,7 @@ void Ledger::FreeDead() {
 }
 
 void Ledger::Print() const {
-  constexpr uint64_t kMostBelieved = 1ull << 40;
+  constexpr uint64_t kMostBelieved = 1ull << 36;
   uint64_t calls = 0, succeeded = 0, spoilt = 0;
   for (std::size_t kind = 0; kind < kKinds; kind++) {
     uint64_t all = 0;

@@ -28,10 +28,10 @@ std::string Text(const Options& options, const std::string& name) {
   return it == options.end() ? "" : it->second;
 }
 
-[[noreturn]] void BecomeClient(const Options& options, const World& world,
+[[noreturn]] void BecomeClient(const Options& options, const World& world, Ledger& ledger,
                                const std::vector<std::string>& self) {
   auto& process = *new Process{world,
-                               Ledger::Open(Text(options, "--ledger")),
+                               ledger,
                                {},
                                Number(options, "--seed", 1),
                                static_cast<pid_t>(Number(options, "--supervisor", 0)),
@@ -66,7 +66,7 @@ int main(int argc, char** argv) {
   if (verb == "client") {
     self.insert(self.end(), {"--supervisor", Text(options, "--supervisor"), "--mailbox",
                              Text(options, "--mailbox")});
-    BecomeClient(options, world, self);
+    BecomeClient(options, world, ledger, self);
   }
   if (verb != "siege") return 2;
   ledger.launchers++;

@@ -16,7 +16,7 @@
 #include <array>
 
 #include "base/trace.hpp"
-#include "process/safe_copy.hpp"
+#include "process/lossy_memory.hpp"
 
 namespace vfiolab {
 namespace {

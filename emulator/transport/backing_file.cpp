@@ -35,9 +35,9 @@ BackingFile::~BackingFile() {
 std::span<std::byte> BackingFile::Allocate(u64 offset, u64 size) {
   CHECK_OURS(!fd_);
   length_ = std::max(length_, offset + size);
-  const Part part{offset, {Map(nullptr, size, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), size}};
-  parts_.insert(std::ranges::upper_bound(parts_, offset, {}, &Part::offset), part);
-  return part.bytes;
+  const std::span bytes{Map(nullptr, size, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), size};
+  parts_.insert(std::ranges::upper_bound(parts_, offset, {}, &Part::offset), {offset, bytes});
+  return bytes;
 }
 
 void BackingFile::Trap(u64 offset, u64 size) {

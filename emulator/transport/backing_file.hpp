@@ -5,6 +5,7 @@
 
 #include "base/unique_fd.hpp"
 #include "machine/environment.hpp"
+#include "process/lossy_memory.hpp"
 
 namespace vfiolab {
 
@@ -27,6 +28,7 @@ class BackingFile final : public DeviceMemory {
   struct Part {
     u64 offset;
     std::span<std::byte> bytes;
+    LossyMemory survives = LossyMemory(bytes);
   };
   void Create();
   UniqueFd CreateFull() const;

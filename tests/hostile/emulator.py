@@ -21,11 +21,12 @@ class Emulator:
         environment["ASAN_OPTIONS"] = SANITIZER.format(log=self.sanitizer_log)
         environment["UBSAN_OPTIONS"] = f"log_path={self.sanitizer_log}:print_stacktrace=1"
         with open(self.log, "wb") as log:
-            # Few descriptors, so that clients can use them all up.
+            # Few descriptors, so that clients can use them all up. In the session of its clients: the kernel shares
+            # out the CPU among sessions first, and at times has left a session of one process without for a minute.
             self.process = subprocess.Popen(
                 ["prlimit", "--nofile=1024:2500", self.vfiolab, "serve", "-t", str(topology), "--mount",
                  str(self.mount), "--session", session],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True)
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, process_group=0)
         deadline = time.monotonic() + 60
         while "serving" not in self.said():
             if self.process.poll() is not None or time.monotonic() > deadline:

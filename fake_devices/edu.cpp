@@ -25,17 +25,21 @@ constexpr u64 kComputing = 0x01, kIrqAfterFactorial = 0x80;           // STATUS
 constexpr u64 kDmaRun = 0x1, kDmaToMemory = 0x2, kIrqAfterDma = 0x4;  // DMA_COMMAND
 constexpr u64 kFactorialDone = 0x001, kDmaDone = 0x100;               // IRQ_STATUS
 constexpr u64 kBufferBase = 0x40000;
-constexpr PciIdentity kIdentity{.vendor_id = 0x1234,
-                                .device_id = 0x11e8,
-                                .revision = 0x10,
-                                .class_code = 0x00ff00,
-                                .interrupt_pin = 1,
-                                .msi_vectors = 1};
+
+PciIdentity IdentityOf(const Params& params) {
+  return {.vendor_id = 0x1234,
+          .device_id = 0x11e8,
+          .revision = 0x10,
+          .class_code = 0x00ff00,
+          .interrupt_pin = 1,
+          .msi_vectors = 1,
+          .msix_vectors = static_cast<unsigned>(params["msix_vectors"])};
+}
 
 class Edu final : public PciDevice {
  public:
   Edu(DeviceHost& host, const Params& params)
-      : PciDevice(host, kIdentity),
+      : PciDevice(host, IdentityOf(params)),
         dma_mask_((u64{1} << params["dma_mask_bits"]) - 1),
         resets_(params["resets"] != 0) {}
 
@@ -119,8 +123,10 @@ class Edu final : public PciDevice {
   // clang-format on
 };
 
-constexpr ParamSpec kParams[] = {{"dma_mask_bits", "width of a DMA address", 28, 12, 64 - 1},
-                                 {"resets", "1: a reset starts it anew; 0: as in QEMU", 1, 0, 1}};
+constexpr ParamSpec kParams[] = {
+    {"dma_mask_bits", "width of a DMA address", 28, 12, 64 - 1},
+    {"msix_vectors", "size of an MSI-X table, which QEMU's has not", 0, 0, 32},
+    {"resets", "1: a reset starts it anew; 0: as in QEMU", 1, 0, 1}};
 
 }  // namespace
 

@@ -61,9 +61,9 @@ struct StartFailure {
   StartOrder order;
   if (::recv(socket, &order, sizeof order, 0) != sizeof order) ::_exit(127);
   // The keeper answers, when it traces this process or knows that it does not.
-  Extent extent{};
+  HandedOver handed_over;
   if (::send(keeper, &order, sizeof order, MSG_NOSIGNAL) != sizeof order ||
-      ::recv(keeper, &extent, sizeof extent, 0) != sizeof extent)
+      ::recv(keeper, &handed_over, sizeof handed_over, 0) != sizeof handed_over)
     ::_exit(127);
   if (auto view = BuildView(order.tree, order.hide_tree); !view) Report(socket, view.error());
   const sigset_t handled = HandledSignals();
@@ -71,7 +71,7 @@ struct StartFailure {
   std::vector<char*> argv;
   for (const std::string& word : command) argv.push_back(const_cast<char*>(word.c_str()));
   argv.push_back(nullptr);
-  auto listener = InstallFilter(extent);
+  auto listener = InstallFilter(handed_over);
   if (!listener) Report(socket, listener.error());
   SendDescriptor(socket, listener->get());
   listener->Reset();
@@ -101,6 +101,10 @@ void KillLeftovers() {
 
 Extent ExtentOf(const StartOrder& order) { return order.exact ? Extent::kAll : Extent::kTraced; }
 
+bool HearsUnmaps(const StartOrder& order) {
+  return ::access(fmt::format("{}/{}", order.tree, kHearsUnmaps).c_str(), F_OK) == 0;
+}
+
 // Null where nobody wants the client traced, or it cannot be.
 std::unique_ptr<tracer::Tracer> TraceClient(const StartOrder& order, pid_t client) {
   if (!order.trap) return nullptr;
@@ -108,7 +112,7 @@ std::unique_ptr<tracer::Tracer> TraceClient(const StartOrder& order, pid_t clien
       tracer::Tracer::Open(order.tree, [extent = ExtentOf(order)](const tracer::SystemCall& call) {
         return RestartOf(extent, call);
       });
-  if (tracer && !order.exact && !(*tracer)->has_registers()) return nullptr;
+  if (tracer && !order.exact && !(*tracer)->has_registers() && !HearsUnmaps(order)) return nullptr;
   const auto seized = tracer ? (*tracer)->Seize(client) : Failure{tracer.error()};
   if (seized) return *std::move(tracer);
   fmt::print(stderr, "vfiolab: registers cannot be mapped{}: {}\n",
@@ -140,8 +144,9 @@ void Child::Keep(pid_t launcher, const std::function<void(int keeper)>& run_clie
   StartOrder order;
   if (::recv(kGate, &order, sizeof order, 0) == sizeof order) {
     kept.tracer_ = TraceClient(order, client);
-    const Extent extent = kept.tracer_ != nullptr ? ExtentOf(order) : Extent::kUntraced;
-    ::send(kGate, &extent, sizeof extent, MSG_NOSIGNAL);
+    HandedOver handed_over;
+    if (kept.tracer_ != nullptr) handed_over = {ExtentOf(order), HearsUnmaps(order)};
+    ::send(kGate, &handed_over, sizeof handed_over, MSG_NOSIGNAL);
   }
   ::close(kGate);
   ::_exit(kept.WaitForExit());

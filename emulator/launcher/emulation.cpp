@@ -9,6 +9,7 @@
 #include <algorithm>
 
 #include "fake_devices/models.hpp"
+#include "launcher/filter.hpp"
 #include "sysfs/sysfs.hpp"
 #include "topology/build.hpp"
 
@@ -33,6 +34,10 @@ Emulation::Emulation(const topology::TopologySpec& spec)
     return;
   }
   vfio_ = std::make_unique<vfio::Vfio>(machine_);
+  const auto revision =
+      std::ranges::find(uiommu::kRevisions, spec.kernel.early_api, &uiommu::Revision::name);
+  if (revision != uiommu::kRevisions.end())
+    uiommu_ = std::make_unique<uiommu::Uiommu>(machine_, *revision);
   loop_ = std::make_unique<EventLoop>(turn_, machine_, door_);
   environment_.set_loop(*loop_);
   machine_.set_fault_listener(
@@ -45,6 +50,9 @@ Emulation::~Emulation() { Stop(); }
 void Emulation::BuildTree() {
   Directory& nodes = root_->Make("dev/vfio");
   vfio_->AddNodes(nodes);
+  if (uiommu_) uiommu_->AddNodes(root_->Make("dev"));
+  if (machine_.hears_unmaps())
+    root_->Add(kHearsUnmaps, std::make_shared<TextFile>([] { return std::string(); }));
   sysfs::AddSysfs(machine_, root_->Make("sys"),
                   static_cast<unsigned>(std::max(1L, ::sysconf(_SC_NPROCESSORS_ONLN))), &nodes);
   root_->Add("faults", std::make_shared<TextFile>([this] {

@@ -11,6 +11,7 @@
 #include "transport/fuse_server.hpp"
 #include "transport/host_environment.hpp"
 #include "transport/notifier.hpp"
+#include "uiommu/nodes.hpp"
 #include "vfio/nodes.hpp"
 
 namespace vfiolab::launcher {
@@ -50,6 +51,7 @@ class Emulation {
   Machine machine_;
   Door door_;
   std::unique_ptr<vfio::Vfio> vfio_;
+  std::unique_ptr<uiommu::Uiommu> uiommu_;  // null where the topology does not ask for it
   std::shared_ptr<Directory> root_ = std::make_shared<Directory>();
   std::unique_ptr<EventLoop> loop_;
   std::unique_ptr<FileCalls> calls_;

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/trace.hpp"
+#include "transport/memory_call.hpp"
 #include "transport/regular_file_call.hpp"
 #include "transport/transfer.hpp"
 
@@ -102,7 +103,15 @@ void AddReturningDescriptors(Rules& rules, int ioctl) {
     rules.HandOver(ioctl, SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffff, command));
 }
 
-Result<std::vector<sock_filter>> BuildProgram(Extent extent) {
+void AddMemoryCalls(Rules& rules) {
+  for (const int call : kUnmappingCalls) rules.HandOver(call);
+  for (const unsigned advice : kDroppingAdvice)
+    rules.HandOver(SYS_madvise, SCMP_A2(SCMP_CMP_MASKED_EQ, 0xffffffff, advice));
+  rules.HandOver(SYS_mmap, SCMP_A3(SCMP_CMP_MASKED_EQ, MAP_FIXED, MAP_FIXED));
+}
+
+Result<std::vector<sock_filter>> BuildProgram(HandedOver what) {
+  const Extent extent = what.extent;
   Rules rules;
   AddReturningDescriptors(rules, SYS_ioctl);
   AddSizedCommands(rules, extent == Extent::kAll);
@@ -118,6 +127,7 @@ Result<std::vector<sock_filter>> BuildProgram(Extent extent) {
     for (const int call : kRegularFileCalls) rules.HandOver(call);
     for (const int call : kCopyCalls) rules.HandOver(call);
   }
+  if (what.memory) AddMemoryCalls(rules);
   // The rest of what 32-bit programs call is left to FUSE.
   Rules of_32_bit;
   of_32_bit.Become32Bit();
@@ -126,8 +136,8 @@ Result<std::vector<sock_filter>> BuildProgram(Extent extent) {
   return rules.Build();
 }
 
-Result<int> Install(Extent extent, unsigned flags) {
-  std::vector<sock_filter> program = TRY(BuildProgram(extent));
+Result<int> Install(HandedOver what, unsigned flags) {
+  std::vector<sock_filter> program = TRY(BuildProgram(what));
   const sock_fprog filter{static_cast<unsigned short>(program.size()), program.data()};
   const auto listener = static_cast<int>(::syscall(
       SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER | flags, &filter));
@@ -148,6 +158,9 @@ tracer::Restart RestartOf(Extent extent, const tracer::SystemCall& call) {
   switch (call.number) {
     case SYS_mmap:
     case SYS_lseek:
+    case SYS_munmap:
+    case SYS_mremap:
+    case SYS_madvise:
       return kYes;
     case SYS_ioctl:
       if (std::ranges::count(kReturningDescriptors, command) != 0 || command == ~0u) return kYes;
@@ -170,18 +183,18 @@ tracer::Restart RestartOf(Extent extent, const tracer::SystemCall& call) {
   return all && (of_regular_files || call.number == SYS_copy_file_range) ? kYes : kNo;
 }
 
-Result<UniqueFd> InstallFilter(Extent extent) {
-  auto listener = Install(extent, kWaitKillable);
+Result<UniqueFd> InstallFilter(HandedOver what) {
+  auto listener = Install(what, kWaitKillable);
   if (!listener && listener.error().code == EACCES) {
     // Without CAP_SYS_ADMIN the kernel wants a promise that nobody gains privileges later.
     ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    listener = Install(extent, kWaitKillable);
+    listener = Install(what, kWaitKillable);
   }
   // An older kernel: a signal may end a call that has been made, and it must not be made again.
   if (!listener && listener.error().code == EINVAL) {
-    if (extent == Extent::kAll)
+    if (what.extent == Extent::kAll)
       fmt::print(stderr, "vfiolab: --exact does nothing: it takes Linux 5.19\n");
-    listener = Install(Extent::kUntraced, 0);
+    listener = Install({}, 0);
   }
   if (!listener) return Failure{std::move(listener).error()};
   return UniqueFd(*listener);

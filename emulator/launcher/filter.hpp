@@ -15,10 +15,19 @@ enum class Extent : char {
   kAll,       // and all reads and writes, and what is done to regular files
 };
 
+// A file of the tree that is there where the core wants to hear when clients lose memory.
+inline constexpr const char* kHearsUnmaps = ".hears-unmaps";
+
+// What a filter hands over.
+struct HandedOver {
+  Extent extent = Extent::kUntraced;
+  bool memory = false;  // also what takes memory away from the process, which is to be traced
+};
+
 // Puts the filter on the calling thread and all that it will start, and returns the listener.
 // Everything but the handed-over calls goes through untouched. EBUSY: there is a listener already
 // (vfiolab inside vfiolab); EPERM: no_new_privs could not be set.
-Result<UniqueFd> InstallFilter(Extent extent);
+Result<UniqueFd> InstallFilter(HandedOver what);
 
 // What shall become of a call under this filter that a signal has ended.
 tracer::Restart RestartOf(Extent extent, const tracer::SystemCall& call);

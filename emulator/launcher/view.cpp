@@ -22,8 +22,8 @@ namespace vfiolab::launcher {
 namespace {
 
 const dev_t kPtmx = makedev(5, 2);
-// Where the host has the CUSE devices of all emulators.
-constexpr std::string_view kCuseDevices = "vfiolab";
+// Where a client has the nodes that are not below /dev/vfio.
+constexpr std::string_view kNodes = ".vfiolab";
 
 Failure<Error> FailErrno(const std::string& what) {
   const int code = errno;
@@ -165,12 +165,29 @@ Result<std::string> StagingDirectory() {
   return Fail(ENOENT, "none of /sys/fs/fuse/connections, /mnt, /media and /srv exists");
 }
 
+// Nodes right below /dev come and go, and what is bound to such a name stays with the one that was
+// there: links lead to all that there can be.
+Result<> LinkNodes(const std::string& tree) {
+  std::set<std::string> nodes = Names(tree + "/dev");
+  nodes.erase("vfio");
+  for (std::size_t i = Names(tree + "/sys/bus/pci/devices").size(); i-- > 0;)
+    nodes.insert(fmt::format("vfio{}", i));
+  for (const std::string& node : nodes)
+    if (::symlink(fmt::format("{}/{}", kNodes, node).c_str(), ("/dev/" + node).c_str()) != 0)
+      return FailErrno("symlink /dev/" + node);
+  return {};
+}
+
 Result<> BuildView(const std::string& tree, bool hide_tree) {
   if (::unshare(CLONE_NEWNS) != 0) return FailErrno("unshare");
+  std::map<std::string, std::string> ours{{"vfio", tree + "/dev/vfio"}};
+  const bool has_nodes = Names(tree + "/dev").size() > 1;
+  if (has_nodes) ours.emplace(kNodes, tree + "/dev");
   // A device node that the host may have too is not on the emulated machine.
-  TRY(Rebuild("/dev", {{"vfio", tree + "/dev/vfio"}}, [](const std::string& name) {
-    return name == "vfio" || name == "iommu" || name == "uiommu" || name == kCuseDevices;
+  TRY(Rebuild("/dev", ours, [](const std::string& name) {
+    return name.starts_with("vfio") || name == "iommu" || name == "uiommu";
   }));
+  if (has_nodes) TRY(LinkNodes(tree));
   TRY(Merge(tree, "/sys"));
   if (hide_tree && ::umount2(tree.c_str(), MNT_DETACH) != 0) return FailErrno("unmount " + tree);
   return {};

@@ -188,9 +188,9 @@ void DeviceSlot::SetMsi(MsiState state) {
 Result<std::shared_ptr<Ioas>, Fault> DeviceSlot::OpenGate(Access access, Iova at, u64 length) {
   if (!(config_.Get(PCI_COMMAND, 2) & PCI_COMMAND_MASTER))
     return Failure{Fault{FaultReason::kBusMasterDisabled, access, at, length}};
-  if (group_ == nullptr || group_->ioas() == nullptr)
-    return Failure{Fault{FaultReason::kNotAttached, access, at, length}};
-  return group_->ioas();
+  auto ioas = own_ioas_ != nullptr || group_ == nullptr ? own_ioas_ : group_->ioas();
+  if (ioas == nullptr) return Failure{Fault{FaultReason::kNotAttached, access, at, length}};
+  return ioas;
 }
 
 Failure<DmaFault> DeviceSlot::Stop(const Fault& fault) {
@@ -265,6 +265,10 @@ void DeviceSlot::TrapBars() {
   for (unsigned i = 0; i < PCI_STD_NUM_BARS; ++i)
     if (const auto* bar = device_->bar(i); bar != nullptr && bar->spec.mapping == BarMapping::kTrap)
       Memory().Trap(u64{i} << kRegionShift, bar->spec.size);
+}
+
+void DeviceSlot::SetRegionShift(unsigned shift) {
+  if (memory_) memory_->Move(std::exchange(region_shift_, shift), shift);
 }
 
 void DeviceSlot::SetMemoryReachable(bool reachable) {

@@ -19,7 +19,7 @@ class IommuGroup;
 class Machine;
 
 // Region n of a device begins at n << kRegionShift, in its file offsets (vfio_pci_core.h
-// VFIO_PCI_OFFSET_SHIFT) and so in its shared memory.
+// VFIO_PCI_OFFSET_SHIFT) and so in its shared memory; other interfaces have other shifts.
 inline constexpr unsigned kRegionShift = 40;
 inline constexpr u64 kRegionOffsetMask = (u64{1} << kRegionShift) - 1;
 
@@ -56,6 +56,8 @@ class DeviceSlot final : public DeviceHost {
   const Machine& machine() const { return machine_; }
   IommuGroup& group() { return *group_; }
   void set_group(IommuGroup& group) { group_ = &group; }
+  // Where its DMA goes, if not where that of its group does.
+  void set_ioas(std::shared_ptr<Ioas> ioas) { own_ioas_ = std::move(ioas); }
 
   // Config space as the hardware has it.
   ConfigSpace& config() { return config_; }
@@ -103,6 +105,8 @@ class DeviceSlot final : public DeviceHost {
   void WriteBar(unsigned bar, Offset at, std::span<const std::byte> from);
   // The file that backs BARs that can be mapped; -1 when there is none.
   int shared_memory_fd() const { return memory_ ? memory_->fd() : -1; }
+  // From now on BAR n begins at n << shift of that file. Nobody has it mapped.
+  void SetRegionShift(unsigned shift);
   // Whether mappings of its BARs reach them (DeviceMemory::SetReachable).
   void SetMemoryReachable(bool reachable);
 
@@ -140,7 +144,9 @@ class DeviceSlot final : public DeviceHost {
   std::string driver_;
   std::optional<std::string> driver_override_;
   IommuGroup* group_ = nullptr;
+  std::shared_ptr<Ioas> own_ioas_;
   std::unique_ptr<DeviceMemory> memory_;
+  unsigned region_shift_ = kRegionShift;
   std::unique_ptr<PciDevice> device_;
   BarLayouts bars_;
   std::vector<std::byte> rom_;

@@ -157,6 +157,12 @@ Result<> Door::Mmap(Time now, CallContext& caller, OpenFile& file, const MmapReq
   return result;
 }
 
+void Door::Unmap(Time now, CallContext& caller, ClientAddress from, u64 size) {
+  Enter(now,
+        [&] { return fmt::format("tid={} unmap {:#x} {:#x}", caller.tid(), Raw(from), size); });
+  machine_.OnUnmap(caller, from, size);
+}
+
 void Door::Release(Time now, std::shared_ptr<OpenFile> file) {
   Enter(now, [&] { return "release " + file->Name(); });
 }

@@ -25,6 +25,8 @@ class Door {
   Reply Store(Time now, CallContext& caller, OpenFile& file, std::span<const std::byte> from,
               u64 offset);
   Result<> Mmap(Time now, CallContext& caller, OpenFile& file, const MmapRequest& request);
+  // The caller is about to unmap its memory there, or to put other memory in its place.
+  void Unmap(Time now, CallContext& caller, ClientAddress from, u64 size);
   // The last descriptor is gone.
   void Release(Time now, std::shared_ptr<OpenFile> file);
 

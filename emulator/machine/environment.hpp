@@ -20,6 +20,8 @@ class DeviceMemory {
   virtual std::span<std::byte> Allocate(u64 offset, u64 size) = 0;
   // `size` bytes at `offset` that can be mapped, and whose every access raises SIGBUS.
   virtual void Trap(u64 offset, u64 size) = 0;
+  // What lies at n << from moves to n << to, for each n; nobody has the file mapped.
+  virtual void Move(unsigned from, unsigned to) = 0;
   // Whether clients' mappings reach the bytes; otherwise each access of theirs raises SIGBUS. The
   // bytes stay as they are.
   virtual void SetReachable(bool reachable) = 0;

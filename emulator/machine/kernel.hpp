@@ -17,6 +17,7 @@ struct ModuleParameters {
   bool disable_idle_d3 = false;
   bool enable_sriov = false;
   bool nointxmask = false;
+  u32 allow_unsafe_intrs = 0;  // of the interface of 2010 and 2011
 
   bool operator==(const ModuleParameters&) const = default;
 };
@@ -54,9 +55,14 @@ inline constexpr std::array kKernelVersions = {
                   .precopy_info_feature = false},
 };
 
+// Interfaces of before VFIO was merged, of which a machine can have one besides today's: they have
+// the driver "vfio".
+inline constexpr std::array<std::string_view, 4> kEarlyApis = {"A5", "A6", "A-jun", "A-jul"};
+
 struct Kernel {
   KernelVersion version = kKernelVersions.front();
   bool line_interrupts = true;  // CONFIG_VFIO_PCI_INTX
+  std::string_view early_api;   // one of kEarlyApis, or none
 
   bool operator==(const Kernel&) const = default;
 };

@@ -8,6 +8,7 @@
 #include "machine/iommu_group.hpp"
 #include "machine/kernel.hpp"
 #include "machine/pci_bus_type.hpp"
+#include "vfs/open_file.hpp"
 
 namespace vfiolab {
 
@@ -65,6 +66,13 @@ class Machine {
   const std::deque<FaultRecord>& faults() const { return faults_; }
   u64 fault_count() const { return fault_count_; }
   void RecordFault(Bdf device, const Fault& fault);
+  // Called when a client is about to unmap memory of its own, by transports that see it.
+  using UnmapListener = std::function<void(CallContext& caller, ClientAddress from, u64 size)>;
+  void set_unmap_listener(UnmapListener listener) { unmap_listener_ = std::move(listener); }
+  bool hears_unmaps() const { return unmap_listener_ != nullptr; }
+  void OnUnmap(CallContext& caller, ClientAddress from, u64 size) {
+    if (unmap_listener_) unmap_listener_(caller, from, size);
+  }
   // Called for each fault as it happens.
   void set_fault_listener(std::function<void(const FaultRecord&)> listener) {
     fault_listener_ = std::move(listener);
@@ -85,6 +93,7 @@ class Machine {
   std::deque<FaultRecord> faults_;
   u64 fault_count_ = 0;
   std::function<void(const FaultRecord&)> fault_listener_;
+  UnmapListener unmap_listener_;
   std::map<Bdf, std::unique_ptr<DeviceSlot>> devices_;  // goes first: slots cancel timers
 };
 

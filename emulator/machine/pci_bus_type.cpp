@@ -65,10 +65,28 @@ void PciBusType::RegisterHostDriver(const std::string& name, const DeviceSlot& s
   if (!stub) static_cast<HostDriver&>(*driver).Learn(slot);
 }
 
-void PciBusType::ProbeAll() {
-  for (const auto& [bdf, slot] : machine_.devices())
-    if (const auto it = drivers_.find(slot->driver()); it != drivers_.end())
-      it->second.driver->Probe(*slot);
+void PciBusType::ProbeAll(const std::string& driver) {
+  Entry& entry = drivers_.at(driver);
+  for (const auto& [bdf, slot] : machine_.devices()) {
+    if (slot->driver() != driver) continue;
+    // How else would the driver have come to it?
+    if (!Matches(driver, entry, *slot)) entry.ids.insert(HostDriver::IdOf(*slot));
+    if (entry.driver->Accept(*slot))
+      entry.driver->Probe(*slot);
+    else
+      slot->set_driver("");
+  }
+}
+
+void PciBusType::AddClassDevice(const DeviceSlot& parent, ClassDevice device) {
+  const auto [added, is_new] = class_devices_.emplace(&parent, std::move(device));
+  CHECK_OURS(is_new);
+  for (const auto& listener : listeners_) listener->OnClassDevice(parent, added->second, true);
+}
+
+void PciBusType::RemoveClassDevice(const DeviceSlot& parent) {
+  const auto removed = class_devices_.extract(&parent);
+  for (const auto& listener : listeners_) listener->OnClassDevice(parent, removed.mapped(), false);
 }
 
 bool PciBusType::ManagesDma(const std::string& driver) const {
@@ -92,6 +110,7 @@ bool PciBusType::Matches(const std::string& name, const Entry& entry,
 Result<> PciBusType::Attach(const std::string& name, Entry& entry, DeviceSlot& slot) {
   if (!entry.driver->manages_dma() && slot.group().owned_by_user())
     return Fail(EBUSY, fmt::format("user space owns group {}", slot.group().id()));
+  TRY(entry.driver->Accept(slot));
   slot.set_driver(name);
   entry.driver->Probe(slot);
   for (const auto& listener : listeners_) listener->OnBound(slot);

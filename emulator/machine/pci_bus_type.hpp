@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/result.hpp"
+#include "machine/class_device.hpp"
 #include "pci/bdf.hpp"
 
 namespace vfiolab {
@@ -23,6 +24,8 @@ struct PciId {
 };
 
 inline constexpr std::string_view kVfioPci = "vfio-pci", kPciStub = "pci-stub";
+// The driver of interfaces of before VFIO was merged.
+inline constexpr std::string_view kEarlyVfio = "vfio";
 
 class Driver {
  public:
@@ -31,6 +34,8 @@ class Driver {
   virtual bool manages_dma() const = 0;
   // By the ids that the driver was built with.
   virtual bool Matches(const DeviceSlot& slot) const = 0;
+  // Why its probe fails, if it does.
+  virtual Result<> Accept(DeviceSlot&) { return {}; }
   virtual void Probe(DeviceSlot& slot) = 0;
   // Lets the function go. `done` runs when nobody uses it any more, perhaps at once.
   virtual void Remove(DeviceSlot& slot, std::function<void()> done) = 0;
@@ -56,6 +61,8 @@ class DriverListener {
   virtual void OnRemoved(DeviceSlot& slot) = 0;
   // A virtual function has come and will get a driver, or is about to lose it and to go.
   virtual void OnVirtualFunction(DeviceSlot& slot, bool comes) = 0;
+  // A class device of a function has come or is going.
+  virtual void OnClassDevice(const DeviceSlot& parent, const ClassDevice& device, bool comes) = 0;
 };
 
 // Functions are named as sysfs does it, perhaps with a newline behind.
@@ -67,13 +74,19 @@ class PciBusType {
   // A driver of the host, of which only that it has `slot` is known, and that it may have it again.
   void RegisterHostDriver(const std::string& name, const DeviceSlot& slot);
   bool IsRegistered(const std::string& name) const { return drivers_.contains(name); }
-  // Gives each function the driver that the topology says it has.
-  void ProbeAll();
+  // Gives each function that has the driver, as the topology says, to it. One that the driver does
+  // not accept has none.
+  void ProbeAll(const std::string& driver);
   // Whether user space may own the DMA of a group with this driver in it; true without a driver.
   bool ManagesDma(const std::string& driver) const;
   void AddListener(std::unique_ptr<DriverListener> listener) {
     listeners_.push_back(std::move(listener));
   }
+
+  // What a driver has made of a function that it has.
+  void AddClassDevice(const DeviceSlot& parent, ClassDevice device);
+  void RemoveClassDevice(const DeviceSlot& parent);
+  const std::map<const DeviceSlot*, ClassDevice>& class_devices() const { return class_devices_; }
 
   // ENODEV: no such function, or the driver does not match it. EBUSY: it has a driver, or user
   // space owns its group's DMA and the driver cannot bear that.
@@ -118,6 +131,7 @@ class PciBusType {
   Machine& machine_;
   std::map<std::string, Entry> drivers_;
   std::vector<std::unique_ptr<DriverListener>> listeners_;
+  std::map<const DeviceSlot*, ClassDevice> class_devices_;
   using Waiting = std::map<const DeviceSlot*, std::vector<std::function<void()>>>;
   Waiting leaving_;   // who waits for each
   Waiting changing_;  // and who for physical functions whose virtual ones are going

@@ -13,7 +13,7 @@ namespace {
 
 // From the kernel's second range of dynamic majors, which hosts hardly ever reach: nobody who looks
 // these numbers up in /dev/char shall find a device of the host.
-constexpr unsigned kGroupMajor = 385;
+constexpr unsigned kGroupMajor = 385, kDeviceMajor = 386;
 
 // A driver of the host comes with a module of its name.
 std::string ModuleOf(std::string driver) {
@@ -48,12 +48,15 @@ class Drivers final : public DriverListener {
     tree_.MakeDirectory("class/vfio-dev");
     AddDriver(std::string(kVfioPci));
     tree_.Link(DriverPath(kVfioPci) + "/module", "module/vfio_pci");
+    if (!machine_.kernel().early_api.empty()) AddDriver(std::string(kEarlyVfio));
     for (const PciFunction& function : layout_.functions) {
       if (!function.driver().empty()) Add(function);
       AddScanning(function);
       if (function.slot != nullptr && function.slot->physical_function() != nullptr)
         OnVirtualFunction(*function.slot, true);
     }
+    for (const auto& [slot, device] : machine_.pci_bus().class_devices())
+      OnClassDevice(*slot, device, true);
   }
 
   void OnBound(DeviceSlot& slot) override { Add(FunctionOf(slot)); }
@@ -84,6 +87,21 @@ class Drivers final : public DriverListener {
       LinkVirtualFunction(tree_, physical, FunctionOf(slot));
     else
       UnlinkVirtualFunction(tree_, physical, FunctionOf(slot));
+  }
+
+  void OnClassDevice(const DeviceSlot& slot, const ClassDevice& device, bool comes) override {
+    const std::string directory = FunctionOf(slot).path + "/" + device.class_name;
+    const std::string path = directory + "/" + device.name;
+    if (!comes) {
+      RemoveClassDevice(path, device.class_name);
+      return tree_.Remove(directory);
+    }
+    tree_.MakeFleeting(directory);
+    const auto number = [minor = device.minor] { return makedev(kDeviceMajor, minor); };
+    AddNumber(path, number, device.name);
+    for (const auto& [name, show] : device.attributes) tree_.Text(path + "/" + name, show);
+    AddClassDevice(path, device.class_name);
+    tree_.Link(path + "/device", FunctionOf(slot).path);
   }
 
   void OnUnbinding(DeviceSlot& slot, const std::string& driver) override {
@@ -134,7 +152,8 @@ class Drivers final : public DriverListener {
     const std::string path = DriverPath(name) + "/";
     tree_.MakeDirectory(DriverPath(name));
     if (!bus.IsRegistered(name)) return;
-    if (name != kVfioPci) AddModule(tree_, ModuleOf(name), 0);
+    const bool is_early = name == kEarlyVfio && !machine_.kernel().early_api.empty();
+    if (name != kVfioPci && !is_early) AddModule(tree_, ModuleOf(name), 0);
     const auto add = [&](const char* file, auto act) {
       tree_.Writable(path + file, nullptr, [&bus, name, act](std::string_view text) -> Reply {
         const Result<> done = (bus.*act)(name, text);
@@ -165,6 +184,16 @@ class Drivers final : public DriverListener {
   void RemoveClassDevice(const std::string& path, std::string_view class_name) {
     tree_.Remove(fmt::format("class/{}{}", class_name, path.substr(path.rfind('/'))));
     tree_.Remove(path);
+  }
+
+  // `number` of the device whose node is /dev/`node`.
+  void AddNumber(const std::string& path, std::function<dev_t()> number, const std::string& node) {
+    tree_.Text(path + "/dev",
+               [number] { return fmt::format("{}:{}\n", major(number()), minor(number())); });
+    tree_.Text(path + "/uevent", [number, node] {
+      return fmt::format("MAJOR={}\nMINOR={}\nDEVNAME={}\n", major(number()), minor(number()),
+                         node);
+    });
   }
 
   static std::string VfioGroupPath(unsigned id) {
@@ -208,14 +237,8 @@ class Drivers final : public DriverListener {
   void AddGroup(unsigned id) {
     const std::string path = VfioGroupPath(id);
     group_minors_[id] = minors_.Take();
-    tree_.Text(path + "/dev", [this, id] {
-      const dev_t number = NodeNumber(id);
-      return fmt::format("{}:{}\n", major(number), minor(number));
-    });
-    tree_.Text(path + "/uevent", [this, id] {
-      const dev_t number = NodeNumber(id);
-      return fmt::format("MAJOR={}\nMINOR={}\nDEVNAME=vfio/{}\n", major(number), minor(number), id);
-    });
+    const auto number = [this, id] { return NodeNumber(id); };
+    AddNumber(path, number, fmt::format("vfio/{}", id));
     AddClassDevice(path, "vfio");
   }
 

@@ -71,6 +71,8 @@ void AddModules(Tree& tree, Machine& machine) {
   AddFlag(tree, type1 + "allow_unsafe_interrupts", parameters.allow_unsafe_interrupts);
   AddFlag(tree, type1 + "disable_hugepages", parameters.disable_hugepages);
   AddNumber(tree, type1 + "dma_entry_limit", parameters.dma_entry_limit);
+  if (!machine.kernel().early_api.empty())
+    AddNumber(tree, "module/vfio/parameters/allow_unsafe_intrs", parameters.allow_unsafe_intrs);
 }
 
 }  // namespace vfiolab::sysfs

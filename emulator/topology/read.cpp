@@ -117,6 +117,18 @@ void ReadKernelVersion(const JsonValue& value, Draft& draft) {
   value.Report(fmt::format("no kernel version {}", Quote(*name)), [&] { return OneOf(names, ""); });
 }
 
+void ReadApi(const JsonValue& value, Draft& draft) {
+  const auto name = value.Text("a revision like \"A6\"");
+  if (!name) return;
+  const auto found = std::ranges::find(kEarlyApis, *name);
+  if (found != kEarlyApis.end()) {
+    draft.kernel.early_api = *found;
+    return;
+  }
+  const std::vector<std::string> names(kEarlyApis.begin(), kEarlyApis.end());
+  value.Report(fmt::format("no revision {}", Quote(*name)), [&] { return OneOf(names, ""); });
+}
+
 void ReadKernel(const JsonValue& value, Draft& draft) {
   const JsonObject fields(value, {"version", "line_interrupts"});
   if (const auto version = fields.Find("version")) ReadKernelVersion(*version, draft);
@@ -238,8 +250,9 @@ bool IsTopologyName(std::string_view name) {
 
 Draft Read(const nlohmann::json& root, ErrorList& errors) {
   Draft draft;
-  const JsonObject fields(JsonValue(root, "", errors), {"$schema", "name", "description", "kernel",
-                                                        "iommu", "bridges", "devices", "groups"});
+  const JsonObject fields(
+      JsonValue(root, "", errors),
+      {"$schema", "name", "description", "api", "kernel", "iommu", "bridges", "devices", "groups"});
   ReadText(fields.Find("$schema"), kLongestDescription);  // for editors only
   if (const auto name = fields.Find("name")) {
     const auto text = name->Text("a name like \"edu\"");
@@ -248,6 +261,7 @@ Draft Read(const nlohmann::json& root, ErrorList& errors) {
     draft.name = text.value_or("");
   }
   draft.description = ReadText(fields.Find("description"), kLongestDescription);
+  if (const auto api = fields.Find("api")) ReadApi(*api, draft);
   if (const auto kernel = fields.Find("kernel")) ReadKernel(*kernel, draft);
   if (const auto iommu = fields.Find("iommu")) ReadIommu(*iommu, draft);
   ReadLists(fields, draft);

@@ -65,7 +65,7 @@ json ToJson(const TopologySpec& spec, const DeviceFacts& facts) {
     for (const Bdf& member : group.members) members.push_back(member.ToString());
     groups.push_back({{"id", group.id}, {"members", members}});
   }
-  return {
+  json told = {
       {"name", spec.name},
       {"description", spec.description},
       {"bridges", bridges},
@@ -74,6 +74,8 @@ json ToJson(const TopologySpec& spec, const DeviceFacts& facts) {
        {{"version", spec.kernel.version.name}, {"line_interrupts", spec.kernel.line_interrupts}}},
       {"devices", devices},
       {"groups", groups}};
+  if (!spec.kernel.early_api.empty()) told["api"] = spec.kernel.early_api;
+  return told;
 }
 
 }  // namespace vfiolab::topology

@@ -34,7 +34,6 @@ BackingFile::~BackingFile() {
 
 std::span<std::byte> BackingFile::Allocate(u64 offset, u64 size) {
   CHECK_OURS(!fd_);
-  length_ = std::max(length_, offset + size);
   const std::span bytes{Map(nullptr, size, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), size};
   parts_.insert(std::ranges::upper_bound(parts_, offset, {}, &Part::offset), {offset, bytes});
   return bytes;
@@ -42,8 +41,25 @@ std::span<std::byte> BackingFile::Allocate(u64 offset, u64 size) {
 
 void BackingFile::Trap(u64 offset, u64 size) {
   CHECK_OURS(!fd_);
-  length_ = std::max(length_, offset + size);
-  traps_ = true;
+  traps_.push_back({offset, size});
+}
+
+void BackingFile::Move(unsigned from, unsigned to) {
+  const bool was_reachable = reachable_;
+  SetReachable(false);
+  const auto moved = [&](u64 offset) {
+    return (offset >> from) << to | (offset & ((u64{1} << from) - 1));
+  };
+  for (Part& part : parts_) part.offset = moved(part.offset);
+  for (Extent& trap : traps_) trap.offset = moved(trap.offset);
+  SetReachable(was_reachable);
+}
+
+u64 BackingFile::length() const {
+  u64 length = 0;
+  for (const Part& part : parts_) length = std::max(length, part.offset + part.bytes.size());
+  for (const Extent& trap : traps_) length = std::max(length, trap.offset + trap.size);
+  return length;
 }
 
 void BackingFile::SetReachable(bool reachable) {
@@ -57,7 +73,7 @@ void BackingFile::SetReachable(bool reachable) {
 }
 
 void BackingFile::Create() {
-  if (traps_) {
+  if (!traps_.empty()) {
     fd_ = CreateFull();
     return;
   }
@@ -95,11 +111,11 @@ void BackingFile::FillUp() {
                            static_cast<off_t>(size)) == 0);
   };
   for (const Part& part : parts_) take(part.offset, part.bytes.size());
-  if (parts_.empty()) take((length_ + kPageSize - 1) & ~(kPageSize - 1), kPageSize);
+  if (parts_.empty()) take((length() + kPageSize - 1) & ~(kPageSize - 1), kPageSize);
 }
 
 void BackingFile::Publish() {
-  if (traps_) FillUp();
+  if (!traps_.empty()) FillUp();
   // Upwards, as each write lets clients see what lies below its end.
   for (const Part& part : parts_)
     for (u64 at = 0; at < part.bytes.size(); at += kPageSize) {
@@ -109,7 +125,7 @@ void BackingFile::Publish() {
           ::pwrite(fd_.get(), page.data(), page.size(), static_cast<off_t>(part.offset + at)) ==
           static_cast<ssize_t>(page.size()));
     }
-  CHECK_OURS(::ftruncate(fd_.get(), static_cast<off_t>(length_)) == 0);
+  CHECK_OURS(::ftruncate(fd_.get(), static_cast<off_t>(length())) == 0);
   for (const Part& part : parts_)
     Map(part.bytes.data(), part.bytes.size(), MAP_SHARED | MAP_FIXED, fd_.get(), part.offset);
 }

@@ -18,6 +18,7 @@ class BackingFile final : public DeviceMemory {
 
   std::span<std::byte> Allocate(u64 offset, u64 size) override;
   void Trap(u64 offset, u64 size) override;
+  void Move(unsigned from, unsigned to) override;
   void SetReachable(bool reachable) override;
   int fd() const override { return fd_.get(); }
 
@@ -36,12 +37,15 @@ class BackingFile final : public DeviceMemory {
   void Publish();
   void Withdraw();
   u64 allocated() const;
+  u64 length() const;
 
   std::string name_;
   UniqueFd fd_;
-  bool traps_ = false;
+  struct Extent {
+    u64 offset, size;
+  };
+  std::vector<Extent> traps_;
   bool reachable_ = false;
-  u64 length_ = 0;
   std::vector<Part> parts_;  // private memory while the file is not reachable
 };
 

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 
+#include "transport/memory_call.hpp"
 #include "transport/regular_file_call.hpp"
 #include "transport/transfer.hpp"
 
@@ -95,6 +96,9 @@ bool Notifier::TakeCall(const std::shared_ptr<Listener>& listener) {
 
 void Notifier::FindFile(const Call& call) {
   const Turn::Call under_way(loop_.turn(), call);
+  if (loop_.machine().hears_unmaps()) TellOfMemory(loop_, calls_.services(), *call);
+  if (std::ranges::count(kUnmappingCalls, call->number()) != 0 || call->number() == SYS_madvise)
+    return call->Continue();
   if (FindFile(call, call->descriptor())) return;
   const auto target = call->target();
   if (!target || !FindFile(call, *target)) call->Continue();
@@ -171,7 +175,8 @@ void Notifier::HandleMmap(const Call& call, OpenFile& file) {
   const bool writes = shared && (call->argument(2) & PROT_WRITE) != 0;
   if (!call->OpenedFor(call->descriptor(), true, writes)) return call->Continue();
   const u64 pages = (call->argument(1) + kPageSize - 1) & ~(kPageSize - 1);
-  const MmapRequest request{.offset = call->argument(5), .length = pages, .shared = shared};
+  const MmapRequest request{
+      .offset = call->argument(5), .length = pages, .shared = shared, .writes = writes};
   Caller caller(calls_.services(), call->tid());
   const Result<> allowed = loop_.door().Mmap(loop_.Now(), caller, file, request);
   if (allowed)

@@ -2,17 +2,10 @@
 
 #include <linux/pci_regs.h>
 
+#include "pci/capability_fields.hpp"
+
 namespace vfiolab::vfio {
 namespace {
-
-// A capability may begin so late that its fields lie outside; those read as zero.
-u32 Field(const ConfigSpace& config, std::size_t at, unsigned width) {
-  return at + width <= config.size() ? config.Get(at, width) : 0;
-}
-
-std::size_t MsiLength(u32 flags) {
-  return 10u + (flags & PCI_MSI_FLAGS_64BIT ? 4u : 0u) + (flags & PCI_MSI_FLAGS_MASKBIT ? 10u : 0u);
-}
 
 std::size_t ExpressLength(u32 flags) {
   const bool integrated = (flags & PCI_EXP_FLAGS_TYPE) >> 4 == PCI_EXP_TYPE_RC_END;
@@ -20,21 +13,9 @@ std::size_t ExpressLength(u32 flags) {
   return integrated ? 0x2c : 60;
 }
 
-// vfio_vc_cap_len
-std::size_t VirtualChannelLength(const ConfigSpace& config, std::size_t at) {
-  const u32 more = Field(config, at + PCI_VC_PORT_CAP1, 4) & PCI_VC_CAP1_EVCC;
-  const u32 arbitration = Field(config, at + PCI_VC_PORT_CAP2, 4);
-  const std::size_t phases = arbitration & PCI_VC_CAP2_128_PHASE  ? 128
-                             : arbitration & PCI_VC_CAP2_64_PHASE ? 64
-                             : arbitration & PCI_VC_CAP2_32_PHASE ? 32
-                                                                  : 0;
-  const std::size_t length = PCI_CAP_VC_BASE_SIZEOF + (1 + more) * PCI_CAP_VC_PER_VC_SIZEOF;
-  return phases == 0 ? length : ((length + 15) & ~std::size_t{15}) + phases * 4 / 8;
-}
-
 std::size_t AcsLength(const ConfigSpace& config, std::size_t at) {
-  if (!(Field(config, at + PCI_ACS_CAP, 1) & PCI_ACS_EC)) return 8;
-  const std::size_t bits = Field(config, at + PCI_ACS_EGRESS_BITS, 1);
+  if (!(CapabilityField(config, at + PCI_ACS_CAP, 1) & PCI_ACS_EC)) return 8;
+  const std::size_t bits = CapabilityField(config, at + PCI_ACS_EGRESS_BITS, 1);
   return 8 + (bits == 0 ? 256 : (bits + 31) & ~std::size_t{31}) / 8;
 }
 
@@ -47,8 +28,8 @@ std::size_t TphLength(u32 capabilities) {
 }  // namespace
 
 std::size_t CapabilityLength(const ConfigSpace& config, std::size_t at) {
-  const u32 flags = Field(config, at + 2, 2);
-  switch (Field(config, at, 1)) {
+  const u32 flags = CapabilityField(config, at + 2, 2);
+  switch (CapabilityField(config, at, 1)) {
     case PCI_CAP_ID_PM:
       return PCI_PM_SIZEOF;
     case PCI_CAP_ID_AGP:
@@ -56,7 +37,7 @@ std::size_t CapabilityLength(const ConfigSpace& config, std::size_t at) {
     case PCI_CAP_ID_VPD:
       return PCI_CAP_VPD_SIZEOF;
     case PCI_CAP_ID_MSI:
-      return MsiLength(flags);
+      return MsiCapabilityLength(flags);
     case PCI_CAP_ID_PCIX:
       return PCI_X_CMD_VERSION(flags) ? PCI_CAP_PCIX_SIZEOF_V2 : PCI_CAP_PCIX_SIZEOF_V0;
     case PCI_CAP_ID_HT:
@@ -68,7 +49,8 @@ std::size_t CapabilityLength(const ConfigSpace& config, std::size_t at) {
     case PCI_CAP_ID_MSIX:
       return PCI_CAP_MSIX_SIZEOF;
     case PCI_CAP_ID_SATA:
-      return (Field(config, at + PCI_SATA_REGS, 1) & PCI_SATA_REGS_MASK) == PCI_SATA_REGS_INLINE
+      return (CapabilityField(config, at + PCI_SATA_REGS, 1) & PCI_SATA_REGS_MASK) ==
+                     PCI_SATA_REGS_INLINE
                  ? PCI_SATA_SIZEOF_LONG
                  : PCI_SATA_SIZEOF_SHORT;
     case PCI_CAP_ID_AF:
@@ -79,8 +61,8 @@ std::size_t CapabilityLength(const ConfigSpace& config, std::size_t at) {
 }
 
 std::size_t ExtendedCapabilityLength(const ConfigSpace& config, std::size_t at) {
-  const u32 first = Field(config, at + 4, 4);
-  switch (PCI_EXT_CAP_ID(Field(config, at, 4))) {
+  const u32 first = CapabilityField(config, at + 4, 4);
+  switch (PCI_EXT_CAP_ID(CapabilityField(config, at, 4))) {
     case PCI_EXT_CAP_ID_ERR:
       return PCI_ERR_ROOT_COMMAND;
     case PCI_EXT_CAP_ID_VC:
@@ -107,7 +89,8 @@ std::size_t ExtendedCapabilityLength(const ConfigSpace& config, std::size_t at) 
     case PCI_EXT_CAP_ID_PRI:
       return PCI_EXT_CAP_PRI_SIZEOF;
     case PCI_EXT_CAP_ID_REBAR:
-      return 4 + (Field(config, at + PCI_REBAR_CTRL, 1) & PCI_REBAR_CTRL_NBAR_MASK) / 32 * 8;
+      return 4 +
+             (CapabilityField(config, at + PCI_REBAR_CTRL, 1) & PCI_REBAR_CTRL_NBAR_MASK) / 32 * 8;
     case PCI_EXT_CAP_ID_DPA:
       return PCI_DPA_BASE_SIZEOF + (first & PCI_DPA_CAP_SUBSTATE_MASK) + 1;
     case PCI_EXT_CAP_ID_TPH:

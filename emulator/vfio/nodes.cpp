@@ -22,7 +22,7 @@ class Vfio::PciDriver final : public Driver {
 
 Vfio::Vfio(Machine& machine) : machine_(machine) {
   machine.pci_bus().Register(std::string(kVfioPci), std::make_unique<PciDriver>(*this));
-  machine.pci_bus().ProbeAll();
+  machine.pci_bus().ProbeAll(std::string(kVfioPci));
 }
 
 Vfio::~Vfio() = default;

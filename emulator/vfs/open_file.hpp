@@ -87,6 +87,7 @@ struct MmapRequest {
   u64 offset;
   u64 length;
   bool shared;  // MAP_SHARED or MAP_SHARED_VALIDATE
+  bool writes = false;
 };
 
 // Memory that a transport may map into clients in place of a file: `fd` is owned by the device,

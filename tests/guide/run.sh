@@ -19,8 +19,8 @@ for file in "$work"/fake_devices/*.cpp; do
   g++ "${flags[@]}" -c "$file" -o "$file.o"
 done
 libraries=()
-for folder in launcher tracer mmio sysfs topology vfio transport process uapi machine device pci iommu vfs base; do
-  [ -e "$build/libvfiolab_$folder.a" ] && libraries+=("$build/libvfiolab_$folder.a")
+for library in "$build"/libvfiolab_*.a; do
+  [[ $library == *_fake_devices.a ]] || libraries+=("$library")
 done
 read -ra system <<<"$(pkg-config --libs fuse3 libseccomp)"
 g++ "${flags[@]}" -DVFIOLAB_VERSION='"guide"' "$work/emulator/cli/main.cpp" "$work"/fake_devices/*.o \

@@ -26,8 +26,8 @@ Iommu VtdIommu() {
   return iommu;
 }
 
-Bench::Bench(std::vector<Placed> devices, Iommu iommu)
-    : machine(environment, trace, std::move(iommu)), door(machine) {
+Bench::Bench(std::vector<Placed> devices, Iommu iommu, std::string_view early_api)
+    : machine(environment, trace, std::move(iommu), {.early_api = early_api}), door(machine) {
   machine.AddBridge({0, 0, 0x1c, 0}, 1, 1);
   machine.AddBridge({0, 0, 0x1c, 1}, 2, 2);
   u64 base = 0xe0000000;
@@ -41,6 +41,11 @@ Bench::Bench(std::vector<Placed> devices, Iommu iommu)
   }
   vfio = std::make_unique<vfio::Vfio>(machine);
   vfio->AddNodes(dev_vfio);
+  const auto revision = std::ranges::find(uiommu::kRevisions, early_api, &uiommu::Revision::name);
+  if (revision != uiommu::kRevisions.end()) {
+    uiommu = std::make_unique<uiommu::Uiommu>(machine, *revision);
+    uiommu->AddNodes(dev);
+  }
   client.mm().Map(kArguments, kPageSize);
 }
 
@@ -52,11 +57,15 @@ long Bench::Finish(Reply reply) {
   return *done.value;
 }
 
-long Bench::Open(const std::string& name) {
-  const auto node = std::dynamic_pointer_cast<FileNode>(dev_vfio.Lookup(name));
+long Bench::OpenNode(const Directory& directory, const std::string& path, const std::string& name) {
+  const auto node = std::dynamic_pointer_cast<FileNode>(directory.Lookup(name));
   if (!node) return -ENOENT;
-  return Finish(door.Open(now, client, *node, "/dev/vfio/" + name, 2));
+  return Finish(door.Open(now, client, *node, path + name, 2));
 }
+
+long Bench::Open(const std::string& name) { return OpenNode(dev_vfio, "/dev/vfio/", name); }
+
+long Bench::OpenInDev(const std::string& name) { return OpenNode(dev, "/dev/", name); }
 
 long Bench::Ioctl(int fd, u32 command, u64 argument) {
   const auto file = client.file(fd);  // as a call holds its file

@@ -8,6 +8,7 @@
 #include "support/fake_client.hpp"
 #include "support/fake_environment.hpp"
 #include "support/test_models.hpp"
+#include "uiommu/nodes.hpp"
 #include "vfio/nodes.hpp"
 
 namespace vfiolab::test {
@@ -52,7 +53,7 @@ class Bench {
   static constexpr u64 kArguments = 0x10000;
 
   explicit Bench(std::vector<Placed> devices = {{kFirst, &fake_devices::kEdu, 1}},
-                 Iommu iommu = VtdIommu());
+                 Iommu iommu = VtdIommu(), std::string_view early_api = {});
 
   DeviceSlot& slot(Bdf bdf = kFirst) { return *machine.device(bdf); }
   // Everything that the trace has said so far.
@@ -63,6 +64,7 @@ class Bench {
 
   // System calls of the client: the value, or -errno.
   long Open(const std::string& name_in_dev_vfio);
+  long OpenInDev(const std::string& name);
   long Ioctl(int fd, u32 command, u64 argument = 0);
   template <class T>
   requires std::is_class_v<T>
@@ -122,7 +124,8 @@ class Bench {
   Trace trace;
   Machine machine;
   std::unique_ptr<vfio::Vfio> vfio;
-  Directory dev_vfio;
+  std::unique_ptr<uiommu::Uiommu> uiommu;  // null without an early interface
+  Directory dev_vfio, dev;
   Door door;
   FakeClient client;  // goes first, and its open files with it
   Time now{};
@@ -133,6 +136,7 @@ class Bench {
     return static_cast<int>(opened);
   }
   long Finish(Reply reply);
+  long OpenNode(const Directory& directory, const std::string& path, const std::string& name);
 };
 
 }  // namespace vfiolab::test

@@ -13,6 +13,7 @@ class HeapMemory final : public DeviceMemory {
   explicit HeapMemory(int fd) : fd_(fd) {}
   std::span<std::byte> Allocate(u64, u64 size) override { return blocks_.emplace_back(size); }
   void Trap(u64, u64) override {}
+  void Move(unsigned, unsigned) override {}
   void SetReachable(bool) override {}
   int fd() const override { return fd_; }
 

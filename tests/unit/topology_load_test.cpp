@@ -13,6 +13,7 @@ constexpr std::string_view kFull = R"({
   "$schema": "schema.json",
   "name": "full",
   "description": "uses every key",
+  "api": "A-jul",
   "kernel": {"version": "6.12", "line_interrupts": false},
   "iommu": {
     "address_width": "39",
@@ -63,6 +64,7 @@ TEST_CASE("every key of a topology file reaches the spec, sorted", "[topology]")
   CHECK(spec.description == "uses every key");
   CHECK(spec.kernel.version.name == "6.12");
   CHECK_FALSE(spec.kernel.line_interrupts);
+  CHECK(spec.kernel.early_api == "A-jul");
   CHECK(spec.iommu.address_width == 39);
   CHECK(spec.iommu.page_sizes == (4_KiB | 2_MiB));
   CHECK(spec.iommu.mapping_limit == 65536);
@@ -183,6 +185,16 @@ TEST_CASE("the schema has the kernel versions that there are, the newest is the 
     CHECK(spec.kernel.version == kKernelVersions[i]);
   }
   CHECK(Loaded(R"({"devices": [], "groups": []})").kernel.version.name == "7.3");
+}
+
+TEST_CASE("the schema has the early interfaces that there are, and none is the default",
+          "[topology]") {
+  const auto schema = nlohmann::json::parse(TextOf(kSourceDir + "/topologies/schema.json"));
+  const auto& names = schema["properties"]["api"]["enum"];
+  CHECK(names == nlohmann::json(std::vector<std::string>(kEarlyApis.begin(), kEarlyApis.end())));
+  for (const auto& name : names)
+    CHECK(Loaded(With("", "api", name.dump())).kernel.early_api == name.get<std::string>());
+  CHECK(Loaded(R"({"devices": [], "groups": []})").kernel.early_api.empty());
 }
 
 TEST_CASE("every key in the schema is a key that is read", "[topology]") {

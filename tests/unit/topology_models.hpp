@@ -14,7 +14,8 @@
 namespace vfiolab::topology {
 
 inline constexpr std::array kEduParams = {
-    ParamSpec{"dma_mask_bits", "bits of an address", 28, 12, 64}};
+    ParamSpec{"dma_mask_bits", "bits of an address", 28, 12, 64},
+    ParamSpec{"msix_vectors", "MSI-X vectors", 0, 0, 32}};
 inline constexpr std::array kTestdevParams = {
     ParamSpec{"membar", "bytes of a memory BAR", 0, 4_KiB, 1_GiB, true}};
 inline constexpr std::array kScratchParams = {

@@ -12,6 +12,7 @@ namespace {
 constexpr std::string_view kBridged = R"({
   "name": "bridged",
   "description": "Bridges in a group, in another and in none",
+  "api": "A6",
   "kernel": {"version": "6.12"},
   "iommu": {"reserved": [{"first": 0, "last": "0xfff", "kind": "direct"}], "coherent": false,
             "interrupt_isolation": false, "page_sizes": ["4K"]},
@@ -48,6 +49,9 @@ iommu
    caches      not coherent
    interrupts  not isolated
    reserved    0x0-0xfff (direct)
+
+interface A6
+   devices with the driver vfio
 
 group 7
 └─ 0000:00:1c.0  bridge to buses 01-03

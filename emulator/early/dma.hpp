@@ -1,0 +1,39 @@
+// Mappings that belong to an address space and are found by IOVA, as from June 2011 to 2012
+// (drivers/vfio/vfio_dma.c, vfio_iommu.c of that time).
+#pragma once
+#include <functional>
+
+#include "iommu/ioas.hpp"
+#include "iommu/iommu.hpp"
+#include "vfs/open_file.hpp"
+
+namespace vfiolab::early {
+
+// The kernel had no such limit; but memory of devices is not locked, and could be mapped for ever.
+inline constexpr std::size_t kMostMappings = 65535;
+
+// In whole pages, and at least one.
+struct DmaRequest {
+  u64 address;
+  u64 iova;
+  u64 size;
+  Permissions permissions;
+};
+
+// Maps memory of the caller into the address space that `where` gives, which is asked when the
+// caller's memory has been looked at: calls of others may come before. EINVAL: it gives none.
+// EBUSY: something is mapped there. ENOMEM: beyond RLIMIT_MEMLOCK, or kMostMappings. EFAULT: the
+// memory cannot be pinned, or the IOMMU does not translate that far.
+Result<> Map(CallContext& caller, const DmaRequest& request, const Iommu& iommu,
+             const std::function<Ioas*()>& where);
+// EFAULT, as intel_iommu_map() of that time: `range` ends where the IOMMU has not the levels for.
+Result<> CheckTranslatable(const Iommu& iommu, IovaRange range);
+
+// Removes a mapping, whose pages are not locked any more.
+Ioas::Mappings::iterator Remove(Ioas& ioas, Ioas::Mappings::iterator it);
+// Removes what is mapped in the range; of what lies across its borders, the part inside.
+void Cut(Ioas& ioas, IovaRange range);
+void RemoveAll(Ioas& ioas);
+u64 LockedPages(const Ioas& ioas);
+
+}  // namespace vfiolab::early

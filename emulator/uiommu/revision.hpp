@@ -1,0 +1,48 @@
+// The interface of 2010 and 2011, and in what its revisions differ (drivers/vfio of that time).
+#pragma once
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+#include "machine/kernel.hpp"
+
+namespace vfiolab::uiommu {
+
+struct Revision {
+  std::string_view name;
+  // Region n begins at n << region_shift of a device's file.
+  unsigned region_shift = 32;
+  // Mappings belong to the domain and are found by IOVA. Else they belong to the file through which
+  // they were made and are found by address.
+  bool mappings_of_domain = false;
+  // A mapping of a file goes when its process unmaps some of the memory.
+  bool follows_process = false;
+  // A device that is open when it is removed cannot be reset any more.
+  bool no_reset_while_removed = false;
+  // Functions whose COMMAND cannot disable INTx are not taken.
+  bool needs_intx_disable = false;
+  // Memory is moved in units of 4, 2 and 1 bytes; else as memcpy() moves it.
+  bool moves_in_units = false;
+  // When the last file is closed the function is reset, and has its state of before the first open.
+  bool restores_state = false;
+
+  bool operator==(const Revision&) const = default;
+};
+
+inline constexpr std::array kRevisions = {
+    Revision{.name = "A5", .follows_process = true, .needs_intx_disable = true},
+    Revision{.name = "A6", .follows_process = true},
+    Revision{.name = "A-jun",
+             .region_shift = 48,
+             .mappings_of_domain = true,
+             .no_reset_while_removed = true,
+             .restores_state = true},
+    Revision{.name = "A-jul",
+             .region_shift = 40,
+             .mappings_of_domain = true,
+             .no_reset_while_removed = true,
+             .moves_in_units = true,
+             .restores_state = true},
+};
+
+}  // namespace vfiolab::uiommu

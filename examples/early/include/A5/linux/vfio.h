@@ -1,0 +1,47 @@
+/*
+ * VFIO as it was in October 2010 (Tom Lyon's version 5). Written anew for vfiolab; the names and
+ * numbers are those of that time.
+ */
+#ifndef VFIOLAB_EARLY_VFIO_H
+#define VFIOLAB_EARLY_VFIO_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+/* What a mapping connects: memory of the process with addresses of the bus. */
+struct vfio_dma_map {
+  __u64 vaddr;
+  __u64 dmaaddr;
+  __u64 size; /* bytes */
+  __u64 flags;
+#define VFIO_FLAG_WRITE 0x1 /* the device may write, too */
+};
+#define VFIO_MAX_MAP_SIZE (1 << 30)
+
+/* Of /dev/vfioN. Arguments are pointers. */
+#define VFIO_DMA_MAP_IOVA _IOWR(';', 101, struct vfio_dma_map)
+#define VFIO_DMA_UNMAP _IOW(';', 102, struct vfio_dma_map)
+#define VFIO_EVENTFD_IRQ _IOW(';', 103, int)   /* an eventfd, or -1 */
+#define VFIO_EVENTFDS_MSI _IOW(';', 104, int)  /* int[1 + n]: n, then eventfds */
+#define VFIO_EVENTFDS_MSIX _IOW(';', 105, int) /* likewise */
+#define VFIO_BAR_LEN _IOWR(';', 167, __u32)    /* in: BAR; out: bytes */
+#define VFIO_DOMAIN_SET _IOW(';', 107, int)    /* a descriptor of /dev/uiommu */
+#define VFIO_DOMAIN_UNSET _IO(';', 108)
+
+/* A device's file: region R, byte AT lies at R << VFIO_PCI_SPACE_SHIFT | AT. */
+#define VFIO_PCI_BAR0_RESOURCE 0
+#define VFIO_PCI_BAR1_RESOURCE 1
+#define VFIO_PCI_BAR2_RESOURCE 2
+#define VFIO_PCI_BAR3_RESOURCE 3
+#define VFIO_PCI_BAR4_RESOURCE 4
+#define VFIO_PCI_BAR5_RESOURCE 5
+#define VFIO_PCI_ROM_RESOURCE 6
+#define VFIO_PCI_CONFIG_RESOURCE 0xF
+#define VFIO_PCI_SPACE_SHIFT 32
+#define VFIO_PCI_CONFIG_OFF ((__u64)VFIO_PCI_CONFIG_RESOURCE << VFIO_PCI_SPACE_SHIFT)
+
+static inline __u64 vfio_pci_space_to_offset(int region) {
+  return (__u64)region << VFIO_PCI_SPACE_SHIFT;
+}
+
+#endif

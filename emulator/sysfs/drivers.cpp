@@ -142,7 +142,7 @@ class Drivers final : public DriverListener {
     if (function.slot == nullptr) return;
     tree_.Writable(
         function.path + "/remove", nullptr, WhenAsked([&bus, slot = function.slot](long written) {
-          return Waiting(written, [&](auto done) { bus.Remove(*slot, std::move(done)); });
+          return WriteThatWaits(written, [&](auto done) { bus.Remove(*slot, std::move(done)); });
         }));
   }
 
@@ -166,8 +166,9 @@ class Drivers final : public DriverListener {
     add("remove_id", &PciBusType::RemoveId);
     tree_.Writable(path + "unbind", nullptr, [&bus, name](std::string_view text) -> Reply {
       Result<> begun;
-      Reply reply = Waiting(static_cast<long>(text.size()),
-                            [&](auto done) { begun = bus.Unbind(name, text, std::move(done)); });
+      Reply reply = WriteThatWaits(static_cast<long>(text.size()), [&](auto done) {
+        begun = bus.Unbind(name, text, std::move(done));
+      });
       if (!begun) return Failure{begun.error()};
       return reply;
     });

@@ -21,7 +21,7 @@ Reply SetNumber(DeviceSlot& slot, std::string_view text) {
   if (!count || *count > 0xffff) return Fail(EINVAL, "not a number of functions");
   const u32 most = SriovRegister(slot, PCI_SRIOV_TOTAL_VF);
   if (*count > most) return Fail(ERANGE, fmt::format("{} of at most {}", *count, most));
-  return Waiting(static_cast<long>(text.size()), [&](auto done) {
+  return WriteThatWaits(static_cast<long>(text.size()), [&](auto done) {
     slot.machine().pci_bus().SetVirtualFunctions(slot, static_cast<unsigned>(*count),
                                                  std::move(done));
   });

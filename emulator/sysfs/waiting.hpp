@@ -28,7 +28,7 @@ class WaitForRemoval final : public PendingCall {
 
 // The answer, which is `value` unless what `begin` begins ends with an error.
 template <class Begin>
-Reply Waiting(long value, Begin begin) {
+Reply WriteThatWaits(long value, Begin begin) {
   auto wait = std::make_shared<WaitForRemoval>(value);
   begin([wait](Result<> result = {}) { wait->Finish(std::move(result)); });
   if (wait->outcome()) return *wait->outcome();

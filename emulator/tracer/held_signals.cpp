@@ -3,10 +3,11 @@
 #include <sys/ptrace.h>
 #include <sys/user.h>
 
+#include "tracer/traced_call.hpp"
+
 namespace vfiolab::tracer {
 namespace {
 
-constexpr long kRestart = -512;  // ERESTARTSYS (linux/errno.h): a signal that cannot be blocked
 constexpr int kOfCall = SIGTRAP | 0x80;
 constexpr int kFirstRealTime = 32;
 
@@ -30,9 +31,10 @@ bool HeldSignals::Hold(pid_t tid) {
 int HeldSignals::OnCall(pid_t tid) {
   const auto it = held_.find(tid);
   if (it == held_.end()) return 0;
+  // A signal that cannot be blocked may have ended it once more.
   __ptrace_syscall_info call{};
   if (::ptrace(PTRACE_GET_SYSCALL_INFO, tid, sizeof call, &call) < 0 ||
-      call.op != PTRACE_SYSCALL_INFO_EXIT || call.exit.rval == kRestart)
+      call.op != PTRACE_SYSCALL_INFO_EXIT || call.exit.rval == kEndedBySignal)
     return 0;
   const auto held = held_.extract(it).mapped();
   ::ptrace(PTRACE_SETSIGMASK, tid, sizeof held.mask, &held.mask);

@@ -9,9 +9,7 @@
 namespace vfiolab::tracer {
 namespace {
 
-// What the kernel keeps in rax until it knows the signal's handler (linux/errno.h).
-constexpr long kRestartIfWanted = -512;  // ERESTARTSYS
-constexpr u64 kCode64 = 0x33;            // the code segment of 64-bit programs
+constexpr u64 kCode64 = 0x33;  // the code segment of 64-bit programs
 
 }  // namespace
 
@@ -19,7 +17,7 @@ std::optional<SystemCall> EndedCall(pid_t tid) {
   user_regs_struct registers{};
   if (::ptrace(PTRACE_GETREGS, tid, nullptr, &registers) != 0) return std::nullopt;
   const auto number = static_cast<long>(registers.orig_rax);  // negative: it was in no call
-  if (registers.cs != kCode64 || number < 0 || static_cast<long>(registers.rax) != kRestartIfWanted)
+  if (registers.cs != kCode64 || number < 0 || static_cast<long>(registers.rax) != kEndedBySignal)
     return std::nullopt;
   return SystemCall{number, {registers.rdi, registers.rsi, registers.rdx, registers.r10}};
 }

@@ -9,6 +9,10 @@
 
 namespace vfiolab::tracer {
 
+// What a call that a signal has ended returns, before the kernel has asked whether the signal's
+// handler wants it made again: ERESTARTSYS (linux/errno.h).
+inline constexpr long kEndedBySignal = -512;
+
 struct SystemCall {
   long number;
   std::array<u64, 4> arguments;  // the first ones

@@ -57,7 +57,8 @@ inline constexpr std::array kKernelVersions = {
 
 // Interfaces of before VFIO was merged, of which a machine can have one besides today's: they have
 // the driver "vfio".
-inline constexpr std::array<std::string_view, 4> kEarlyApis = {"A5", "A6", "A-jun", "A-jul"};
+inline constexpr std::array<std::string_view, 5> kEarlyApis = {"A5", "A6", "A-jun", "A-jul-15",
+                                                               "A-jul"};
 
 struct Kernel {
   KernelVersion version = kKernelVersions.front();

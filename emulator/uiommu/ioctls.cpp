@@ -81,9 +81,16 @@ struct DeviceFile::Tables {
 
   template <class Act>
   static auto OfRevision(const Revision& revision, Act act) {
-    if (revision == kRevisions[0]) return act(kOctober);
-    if (revision == kRevisions[1]) return act(kApril);
-    if (revision == kRevisions[2]) return act(kJune);
+    switch (revision.calls) {
+      case Calls::kOctober:
+        return act(kOctober);
+      case Calls::kApril:
+        return act(kApril);
+      case Calls::kJune:
+        return act(kJune);
+      case Calls::kJuly:
+        break;
+    }
     return act(kJuly);
   }
 };

@@ -8,8 +8,12 @@
 
 namespace vfiolab::uiommu {
 
+// Which ioctls there are.
+enum class Calls { kOctober, kApril, kJune, kJuly };
+
 struct Revision {
   std::string_view name;
+  Calls calls = Calls::kJuly;
   // Region n begins at n << region_shift of a device's file.
   unsigned region_shift = 32;
   // Mappings belong to the domain and are found by IOVA. Else they belong to the file through which
@@ -30,12 +34,22 @@ struct Revision {
 };
 
 inline constexpr std::array kRevisions = {
-    Revision{.name = "A5", .follows_process = true, .needs_intx_disable = true},
-    Revision{.name = "A6", .follows_process = true},
+    Revision{.name = "A5",
+             .calls = Calls::kOctober,
+             .follows_process = true,
+             .needs_intx_disable = true},
+    Revision{.name = "A6", .calls = Calls::kApril, .follows_process = true},
     Revision{.name = "A-jun",
+             .calls = Calls::kJune,
              .region_shift = 48,
              .mappings_of_domain = true,
              .no_reset_while_removed = true,
+             .restores_state = true},
+    Revision{.name = "A-jul-15",
+             .region_shift = 48,
+             .mappings_of_domain = true,
+             .no_reset_while_removed = true,
+             .moves_in_units = true,
              .restores_state = true},
     Revision{.name = "A-jul",
              .region_shift = 40,

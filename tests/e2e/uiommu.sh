@@ -12,7 +12,7 @@ with_api() {
 run_early() { limited 60 "$VFIOLAB" run -t "$(with_api "$1")" -- "${@:2}"; }
 driver() { echo "$BUILD_DIR/examples/uiommu_driver_$1"; }
 
-for revision in A5 A6 A-jun A-jul; do
+for revision in A5 A6 A-jun A-jul-15 A-jul; do
   check "$revision: a driver moves random bytes by DMA, with MSI-X and the line" \
     says "edu works" run_early $revision "$(driver $revision)" 0000:01:00.0
   check "$revision: and with the line alone" \

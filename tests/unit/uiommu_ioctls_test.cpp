@@ -57,6 +57,7 @@ TEST_CASE("A-jun takes BAR_LEN with its number of then and with that of before",
 
 TEST_CASE("A-jul has other names and, from UNMASK_IRQ on, other numbers", "[uiommu]") {
   CHECK(NumbersOf("A-jul") == kJuly);
+  CHECK(NumbersOf("A-jul-15") == kJuly);
 }
 
 TEST_CASE("an ioctl that a revision does not have is EINVAL, not ENOTTY", "[uiommu]") {

@@ -39,8 +39,9 @@ struct Lab : EarlyBench {
 }  // namespace
 
 TEST_CASE("regions begin at n << 32, later at n << 48, at last at n << 40", "[uiommu]") {
-  for (const auto& [revision, shift] : {std::pair{"A5", 32u}, std::pair{"A6", 32u},
-                                        std::pair{"A-jun", 48u}, std::pair{"A-jul", 40u}}) {
+  for (const auto& [revision, shift] :
+       {std::pair{"A5", 32u}, std::pair{"A6", 32u}, std::pair{"A-jun", 48u},
+        std::pair{"A-jul-15", 48u}, std::pair{"A-jul", 40u}}) {
     Lab bench(revision);
     CHECK(bench.Load<u16>(bench.device, u64{0xf} << shift) == 0x1234);
     CHECK(bench.Load<u8>(bench.device, u64{3} << shift) == 0x11);

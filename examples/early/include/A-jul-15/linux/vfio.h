@@ -1,0 +1,48 @@
+/*
+ * VFIO as it was on 15 July 2011: with other names. Written anew for vfiolab; the names and numbers
+ * are those of that time.
+ */
+#ifndef VFIOLAB_EARLY_VFIO_H
+#define VFIOLAB_EARLY_VFIO_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+/* What a mapping connects: memory of the process with addresses of the bus. */
+struct vfio_dma_map {
+  __u64 vaddr;
+  __u64 dmaaddr;
+  __u64 size; /* bytes */
+  __u64 flags;
+#define VFIO_FLAG_WRITE 0x1 /* the device may write, too */
+};
+
+/* Of /dev/vfioN. Arguments are pointers. */
+#define VFIO_MAP_DMA _IOWR(';', 101, struct vfio_dma_map)
+#define VFIO_UNMAP_DMA _IOWR(';', 102, struct vfio_dma_map) /* by dmaaddr and size */
+#define VFIO_SET_IRQ_EVENTFD _IOW(';', 103, int)            /* an eventfd, or -1 */
+#define VFIO_SET_MSI_EVENTFDS _IOW(';', 104, int)           /* int[1 + n]: n, then eventfds */
+#define VFIO_SET_MSIX_EVENTFDS _IOW(';', 105, int)          /* likewise */
+#define VFIO_GET_BAR_LEN _IOWR(';', 106, __u64)             /* in: BAR; out: bytes */
+#define VFIO_SET_UIOMMU_DOMAIN _IOW(';', 107, int)          /* of /dev/uiommu, or -1: none */
+#define VFIO_UNMASK_IRQ _IO(';', 108)
+#define VFIO_SET_UNMASK_IRQ_EVENTFD _IOW(';', 109, int) /* an eventfd, or -1 */
+#define VFIO_RESET_FUNCTION _IO(';', 110)
+
+/* A device's file: region R, byte AT lies at R << VFIO_PCI_SPACE_SHIFT | AT. */
+#define VFIO_PCI_BAR0_RESOURCE 0
+#define VFIO_PCI_BAR1_RESOURCE 1
+#define VFIO_PCI_BAR2_RESOURCE 2
+#define VFIO_PCI_BAR3_RESOURCE 3
+#define VFIO_PCI_BAR4_RESOURCE 4
+#define VFIO_PCI_BAR5_RESOURCE 5
+#define VFIO_PCI_ROM_RESOURCE 6
+#define VFIO_PCI_CONFIG_RESOURCE 0xF
+#define VFIO_PCI_SPACE_SHIFT 48
+#define VFIO_PCI_CONFIG_OFF ((__u64)VFIO_PCI_CONFIG_RESOURCE << VFIO_PCI_SPACE_SHIFT)
+
+static inline __u64 vfio_pci_space_to_offset(int region) {
+  return (__u64)region << VFIO_PCI_SPACE_SHIFT;
+}
+
+#endif

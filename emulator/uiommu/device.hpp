@@ -120,7 +120,7 @@ class DeviceFile final : public OpenFile {
   bool MeetsMsixTable(u64 offset, u64 count) const;
   Result<> CheckInDomain() const;
 
-  struct Tables;
+  struct Table;
   // One that was made through this file, where they belong to files.
   struct OwnMapping {
     u64 address;

@@ -12,7 +12,11 @@ constexpr u32 Number(u32 direction, u32 number, std::size_t size) {
   return direction << 30 | static_cast<u32>(size) << 16 | kLetter << 8 | number;
 }
 
-constexpr u32 kMap = Number(kBoth, 101, sizeof(DmaMap));
+// Those that all revisions have, some under two names.
+constexpr u32 kMap = Number(kBoth, 101, sizeof(DmaMap)),
+              kUnmap = Number(kWrite, 102, sizeof(DmaMap)), kIntx = Number(kWrite, 103, 4),
+              kMsi = Number(kWrite, 104, 4), kMsix = Number(kWrite, 105, 4),
+              kBarLength = Number(kBoth, 106, 8), kDomain = Number(kWrite, 107, 4);
 
 // An int, and as many more as it says.
 template <class Check>
@@ -27,86 +31,59 @@ Result<std::vector<int>> CopyInList(const uapi::IoctlCall& call, Check check) {
 
 }  // namespace
 
-struct DeviceFile::Tables {
-  static constexpr auto kOctober = uapi::Ioctls<DeviceFile>({
-      {kMap, "VFIO_DMA_MAP_IOVA", &DeviceFile::MapForFile},
-      {Number(kWrite, 102, sizeof(DmaMap)), "VFIO_DMA_UNMAP", &DeviceFile::UnmapForFile},
-      {Number(kWrite, 103, 4), "VFIO_EVENTFD_IRQ", &DeviceFile::SetIntx},
-      {Number(kWrite, 104, 4), "VFIO_EVENTFDS_MSI", &DeviceFile::SetMsi},
-      {Number(kWrite, 105, 4), "VFIO_EVENTFDS_MSIX", &DeviceFile::SetMsix},
-      {Number(kBoth, 167, 4), "VFIO_BAR_LEN", &DeviceFile::GetBarLength32},
-      {Number(kWrite, 107, 4), "VFIO_DOMAIN_SET", &DeviceFile::SetDomain},
-      {Number(kNone, 108, 0), "VFIO_DOMAIN_UNSET", &DeviceFile::UnsetDomain},
-  });
-  static constexpr auto kApril = uapi::Ioctls<DeviceFile>({
-      {kMap, "VFIO_DMA_MAP_IOVA", &DeviceFile::MapForFile},
-      {Number(kWrite, 102, sizeof(DmaMap)), "VFIO_DMA_UNMAP", &DeviceFile::UnmapForFile},
-      {Number(kWrite, 103, 4), "VFIO_EVENTFD_IRQ", &DeviceFile::SetIntx},
-      {Number(kWrite, 104, 4), "VFIO_EVENTFDS_MSI", &DeviceFile::SetMsi},
-      {Number(kWrite, 105, 4), "VFIO_EVENTFDS_MSIX", &DeviceFile::SetMsix},
-      {Number(kBoth, 167, 4), "VFIO_BAR_LEN", &DeviceFile::GetBarLength32},
-      {Number(kWrite, 107, 4), "VFIO_DOMAIN_SET", &DeviceFile::SetDomain},
-      {Number(kNone, 108, 0), "VFIO_DOMAIN_UNSET", &DeviceFile::UnsetDomain},
-      {Number(kNone, 109, 0), "VFIO_IRQ_EOI", &DeviceFile::EndOfIntx},
-      {Number(kWrite, 110, 4), "VFIO_IRQ_EOI_EVENTFD", &DeviceFile::SetEndOfIntx},
-      {Number(kNone, 111, 0), "VFIO_RESET_FUNCTION", &DeviceFile::Reset},
-  });
-  // Clients of that month had either number for VFIO_BAR_LEN.
-  static constexpr auto kJune = uapi::Ioctls<DeviceFile>({
-      {kMap, "VFIO_DMA_MAP_IOVA", &DeviceFile::MapInDomain},
-      {Number(kWrite, 102, sizeof(DmaMap)), "VFIO_DMA_UNMAP", &DeviceFile::UnmapInDomain},
-      {Number(kWrite, 103, 4), "VFIO_EVENTFD_IRQ", &DeviceFile::SetIntx},
-      {Number(kWrite, 104, 4), "VFIO_EVENTFDS_MSI", &DeviceFile::SetMsi},
-      {Number(kWrite, 105, 4), "VFIO_EVENTFDS_MSIX", &DeviceFile::SetMsix},
-      {Number(kBoth, 106, 8), "VFIO_BAR_LEN", &DeviceFile::GetBarLength},
-      {Number(kBoth, 167, 4), "VFIO_BAR_LEN", &DeviceFile::GetBarLength32},
-      {Number(kWrite, 107, 4), "VFIO_DOMAIN_SET", &DeviceFile::SetDomain},
-      {Number(kNone, 108, 0), "VFIO_DOMAIN_UNSET", &DeviceFile::UnsetDomain},
-      {Number(kNone, 109, 0), "VFIO_IRQ_EOI", &DeviceFile::EndOfIntx},
-      {Number(kWrite, 110, 4), "VFIO_IRQ_EOI_EVENTFD", &DeviceFile::SetEndOfIntx},
-      {Number(kNone, 111, 0), "VFIO_RESET_FUNCTION", &DeviceFile::Reset},
-  });
-  static constexpr auto kJuly = uapi::Ioctls<DeviceFile>({
-      {kMap, "VFIO_MAP_DMA", &DeviceFile::MapInDomain},
-      {Number(kBoth, 102, sizeof(DmaMap)), "VFIO_UNMAP_DMA", &DeviceFile::UnmapInDomain},
-      {Number(kWrite, 103, 4), "VFIO_SET_IRQ_EVENTFD", &DeviceFile::SetIntx},
-      {Number(kWrite, 104, 4), "VFIO_SET_MSI_EVENTFDS", &DeviceFile::SetMsi},
-      {Number(kWrite, 105, 4), "VFIO_SET_MSIX_EVENTFDS", &DeviceFile::SetMsix},
-      {Number(kBoth, 106, 8), "VFIO_GET_BAR_LEN", &DeviceFile::GetBarLength},
-      {Number(kWrite, 107, 4), "VFIO_SET_UIOMMU_DOMAIN", &DeviceFile::SetOrUnsetDomain},
-      {Number(kNone, 108, 0), "VFIO_UNMASK_IRQ", &DeviceFile::EndOfIntx},
-      {Number(kWrite, 109, 4), "VFIO_SET_UNMASK_IRQ_EVENTFD", &DeviceFile::SetEndOfIntx},
-      {Number(kNone, 110, 0), "VFIO_RESET_FUNCTION", &DeviceFile::Reset},
-  });
-
-  template <class Act>
-  static auto OfRevision(const Revision& revision, Act act) {
-    switch (revision.calls) {
-      case Calls::kOctober:
-        return act(kOctober);
-      case Calls::kApril:
-        return act(kApril);
-      case Calls::kJune:
-        return act(kJune);
-      case Calls::kJuly:
-        break;
+struct DeviceFile::Table {
+  struct Row : uapi::IoctlRow<DeviceFile> {
+    Calls first, last;  // of the revisions that have it
+    bool IsIn(const Revision& revision) const {
+      return first <= revision.calls && revision.calls <= last;
     }
-    return act(kJuly);
-  }
+  };
+  using enum Calls;
+  static constexpr Row kRows[] = {
+      {{kMap, "VFIO_DMA_MAP_IOVA", &DeviceFile::MapForFile}, kOctober, kApril},
+      {{kMap, "VFIO_DMA_MAP_IOVA", &DeviceFile::MapInDomain}, kJune, kJune},
+      {{kUnmap, "VFIO_DMA_UNMAP", &DeviceFile::UnmapForFile}, kOctober, kApril},
+      {{kUnmap, "VFIO_DMA_UNMAP", &DeviceFile::UnmapInDomain}, kJune, kJune},
+      {{kIntx, "VFIO_EVENTFD_IRQ", &DeviceFile::SetIntx}, kOctober, kJune},
+      {{kMsi, "VFIO_EVENTFDS_MSI", &DeviceFile::SetMsi}, kOctober, kJune},
+      {{kMsix, "VFIO_EVENTFDS_MSIX", &DeviceFile::SetMsix}, kOctober, kJune},
+      // Clients of June had either number.
+      {{kBarLength, "VFIO_BAR_LEN", &DeviceFile::GetBarLength}, kJune, kJune},
+      {{Number(kBoth, 167, 4), "VFIO_BAR_LEN", &DeviceFile::GetBarLength32}, kOctober, kJune},
+      {{kDomain, "VFIO_DOMAIN_SET", &DeviceFile::SetDomain}, kOctober, kJune},
+      {{Number(kNone, 108, 0), "VFIO_DOMAIN_UNSET", &DeviceFile::UnsetDomain}, kOctober, kJune},
+      {{Number(kNone, 109, 0), "VFIO_IRQ_EOI", &DeviceFile::EndOfIntx}, kApril, kJune},
+      {{Number(kWrite, 110, 4), "VFIO_IRQ_EOI_EVENTFD", &DeviceFile::SetEndOfIntx}, kApril, kJune},
+      {{Number(kNone, 111, 0), "VFIO_RESET_FUNCTION", &DeviceFile::Reset}, kApril, kJune},
+      {{kMap, "VFIO_MAP_DMA", &DeviceFile::MapInDomain}, kJuly, kJuly},
+      {{Number(kBoth, 102, sizeof(DmaMap)), "VFIO_UNMAP_DMA", &DeviceFile::UnmapInDomain},
+       kJuly,
+       kJuly},
+      {{kIntx, "VFIO_SET_IRQ_EVENTFD", &DeviceFile::SetIntx}, kJuly, kJuly},
+      {{kMsi, "VFIO_SET_MSI_EVENTFDS", &DeviceFile::SetMsi}, kJuly, kJuly},
+      {{kMsix, "VFIO_SET_MSIX_EVENTFDS", &DeviceFile::SetMsix}, kJuly, kJuly},
+      {{kBarLength, "VFIO_GET_BAR_LEN", &DeviceFile::GetBarLength}, kJuly, kJuly},
+      {{kDomain, "VFIO_SET_UIOMMU_DOMAIN", &DeviceFile::SetOrUnsetDomain}, kJuly, kJuly},
+      {{Number(kNone, 108, 0), "VFIO_UNMASK_IRQ", &DeviceFile::EndOfIntx}, kJuly, kJuly},
+      {{Number(kWrite, 109, 4), "VFIO_SET_UNMASK_IRQ_EVENTFD", &DeviceFile::SetEndOfIntx},
+       kJuly,
+       kJuly},
+      {{Number(kNone, 110, 0), "VFIO_RESET_FUNCTION", &DeviceFile::Reset}, kJuly, kJuly},
+  };
 };
 
 Reply DeviceFile::Ioctl(CallContext& caller, u32 command, u64 argument) {
-  return Tables::OfRevision(device_.revision(), [&](const auto& table) {
-    return Dispatch(table, *this, caller, command, argument, EINVAL);
-  });
+  for (const Table::Row& row : Table::kRows)
+    if (row.command == command && row.IsIn(device_.revision()))
+      return (this->*row.handler)(IoctlCall{caller, row.name, argument});
+  return Fail(EINVAL, fmt::format("unknown ioctl {:#x}", command));
 }
 
 std::vector<std::pair<const char*, u32>> DeviceFile::IoctlNumbers(const Revision& revision) {
-  return Tables::OfRevision(revision, [](const auto& table) {
-    std::vector<std::pair<const char*, u32>> numbers;
-    for (const auto& row : table) numbers.emplace_back(row.name, row.command);
-    return numbers;
-  });
+  std::vector<std::pair<const char*, u32>> numbers;
+  for (const Table::Row& row : Table::kRows)
+    if (row.IsIn(revision)) numbers.emplace_back(row.name, row.command);
+  return numbers;
 }
 
 Reply DeviceFile::SetIntx(const IoctlCall& call) {

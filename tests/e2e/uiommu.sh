@@ -2,6 +2,7 @@
 # A driver of 2010 and 2011, compiled against each revision of the interface that it had.
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
+need python3
 
 # with_api REVISION: the path of a topology with that revision.
 with_api() {
@@ -23,6 +24,10 @@ for revision in A5 A6; do
     says "as it should be" run_early $revision "$BUILD_DIR/e2e_unmap" /dev/vfio1 goes
 done
 check "A-jun: it does not" says "as it should be" run_early A-jun "$BUILD_DIR/e2e_unmap" /dev/vfio1 stays
+storm() { run_early "$1" python3 "$SOURCE_DIR/tests/e2e/clients/uiommu_storm.py" 2; }
+for revision in A5 A6 A-jun A-jul-15 A-jul; do
+  check "$revision: random calls do not end the emulator" storm $revision
+done
 check "a driver of another revision gets EINVAL" says "Invalid argument" run_early A-jul "$(driver A5)" 0000:01:00.0
 check "drivers of 2011 and of today work side by side" run_early A6 sh -c \
   "$(driver A6) 0000:01:00.0 & $EDU_DRIVER 0000:03:00.0 && wait \$!"

@@ -1,0 +1,113 @@
+#!/usr/bin/env python3
+"""Random calls on the nodes of 2010 and 2011: whatever they come to, the emulator goes on.
+
+usage: uiommu_storm.py SECONDS [SEED]
+
+Ends with 0 when the devices can still be opened afterwards.
+"""
+import ctypes
+import mmap
+import os
+import random
+import struct
+import sys
+import time
+
+NODES = [("/dev/vfio0", os.O_RDWR), ("/dev/vfio1", os.O_RDWR), ("/dev/uiommu", os.O_RDONLY)]
+# Of all revisions, and two that none has.
+COMMANDS = [0xc0203b65, 0x40203b66, 0xc0203b66, 0x40043b67, 0x40043b68, 0x40043b69, 0xc0043ba7, 0xc0083b6a,
+            0x40043b6b, 0x3b6c, 0x3b6d, 0x40043b6e, 0x40043b6d, 0x3b6f, 0x3b6e, 0x3b64, 0x3b70]
+BOUNDARIES = [0, 1, 2, 8, 31, 32, 33, 4095, 4096, 1 << 20, (1 << 31) - 1, 1 << 31, (1 << 32) - 1, 1 << 40,
+              (1 << 63) - 1, 1 << 63, (1 << 64) - 4096, (1 << 64) - 1]
+LIBC = ctypes.CDLL(None, use_errno=True)
+LIBC.mmap.restype = ctypes.c_void_p
+PAGES = 256
+
+
+class Storm:
+    def __init__(self, seed):
+        self.dice = random.Random(seed)
+        self.memory = mmap.mmap(-1, PAGES * mmap.PAGESIZE)
+        self.base = ctypes.addressof(ctypes.c_char.from_buffer(self.memory))
+        self.files = [os.open(*node) for node in NODES]
+        self.eventfds = [os.eventfd(0, os.EFD_NONBLOCK) for _ in range(6)]
+
+    def word(self):
+        if self.dice.random() < 0.4:
+            return self.dice.choice(BOUNDARIES)
+        return self.dice.choice([self.base + self.dice.randrange(PAGES) * mmap.PAGESIZE,
+                                 0x100000 + self.dice.randrange(64) * mmap.PAGESIZE,
+                                 self.dice.choice(self.eventfds), self.dice.choice(self.files), 1])
+
+    def ioctl(self):
+        width = self.dice.choice("QI")
+        mask = (1 << (8 * struct.calcsize(width))) - 1
+        argument = b"".join(struct.pack(width, self.word() & mask) for _ in range(9))
+        if self.dice.random() < 0.3:
+            count = self.dice.choice([0, 1, 2, 4, 5, 8, 32, 33, 2048, -1])
+            argument = struct.pack("9i", count, *(self.dice.choice(self.eventfds + [-1]) for _ in range(8)))
+        ctypes.memmove(self.base, argument, len(argument))
+        at = self.base if self.dice.random() < 0.9 else self.dice.choice(BOUNDARIES)
+        LIBC.ioctl(self.dice.choice(self.files), ctypes.c_ulong(self.dice.choice(COMMANDS)), ctypes.c_ulong(at))
+
+    def offset(self):
+        shift = self.dice.choice([32, 40, 48])
+        at = self.dice.choice([self.dice.randrange(4200), self.dice.choice(BOUNDARIES) & ((1 << shift) - 1)])
+        return min(self.dice.randrange(16) << shift | at, (1 << 63) - 1)
+
+    def read(self):
+        os.pread(self.dice.choice(self.files), self.dice.choice([1, 2, 4, 8, 64, 5000]), self.offset())
+
+    def write(self):
+        os.pwrite(self.dice.choice(self.files), os.urandom(self.dice.choice([1, 2, 4, 8, 64])), self.offset())
+
+    def map(self):
+        region = self.dice.randrange(4) << self.dice.choice([32, 40, 48])
+        size = ctypes.c_size_t(self.dice.choice([4096, 65536]))
+        at = LIBC.mmap(None, size, mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_SHARED, self.dice.choice(self.files),
+                       ctypes.c_long(region))
+        if at != ctypes.c_void_p(-1).value:
+            LIBC.munmap(ctypes.c_void_p(at), size)
+
+    def open_again(self):
+        which = self.dice.randrange(len(NODES))
+        os.close(self.files[which])
+        self.files[which] = os.open(*NODES[which])
+
+    def renew_eventfd(self):
+        which = self.dice.randrange(len(self.eventfds))
+        os.close(self.eventfds[which])
+        self.eventfds[which] = os.eventfd(0, os.EFD_NONBLOCK)
+
+    def lose_memory(self):
+        # Pages behind those that the arguments are in.
+        at = self.base + self.dice.randrange(1, PAGES) * mmap.PAGESIZE
+        LIBC.madvise(ctypes.c_void_p(at), ctypes.c_size_t(mmap.PAGESIZE), 4)  # MADV_DONTNEED
+
+    def run(self, seconds):
+        steps = [self.ioctl] * 10 + [self.read, self.write] * 3 + [self.map, self.open_again, self.renew_eventfd,
+                                                                   self.lose_memory]
+        end = time.monotonic() + seconds
+        count = 0
+        while time.monotonic() < end:
+            count += 1
+            try:
+                self.dice.choice(steps)()
+            except OSError:
+                pass
+        return count
+
+
+def main():
+    seed = int(sys.argv[2]) if len(sys.argv) > 2 else random.SystemRandom().getrandbits(32)
+    print(f"seed {seed}", flush=True)
+    storm = Storm(seed)
+    print(f"checked {storm.run(float(sys.argv[1]))} calls")
+    for file in storm.files:
+        os.close(file)
+    for node in NODES:
+        os.close(os.open(*node))
+
+
+if __name__ == "__main__":
+    main()

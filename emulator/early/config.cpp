@@ -23,7 +23,7 @@ Config::Config(DeviceSlot& slot, Events& events)
       events_(events),
       kept_(slot.config().size()),
       writable_(slot.config().size()),
-      owners_(slot.config().size(), Owner::kNobody) {
+      claimed_(slot.config().size()) {
   for (const std::byte byte : slot.config().bytes()) copy_.push_back(static_cast<u8>(byte));
   BuildHeader();
   BuildCapabilities();
@@ -33,8 +33,8 @@ Config::Config(DeviceSlot& slot, Events& events)
   if (extended && size() > kConventionalConfigSize) BuildExtendedCapabilities();
 }
 
-void Config::Claim(std::size_t at, std::size_t length, Owner owner) {
-  for (std::size_t i = at; i < at + length && i < size(); ++i) owners_[i] = owner;
+void Config::Claim(std::size_t at, std::size_t length) {
+  for (std::size_t i = at; i < at + length && i < size(); ++i) claimed_[i] = true;
 }
 
 void Config::Permit(std::size_t at, unsigned width, u32 kept, u32 writable) {
@@ -45,7 +45,7 @@ void Config::Permit(std::size_t at, unsigned width, u32 kept, u32 writable) {
 }
 
 void Config::BuildHeader() {
-  Claim(0, PCI_STD_HEADER_SIZEOF, Owner::kHeader);
+  Claim(0, PCI_STD_HEADER_SIZEOF);
   Permit(PCI_VENDOR_ID, 4, kAll, 0);
   // The hardware of a virtual function leaves them out.
   const PciIdentity& identity = slot_.device().identity();
@@ -76,7 +76,7 @@ void Config::BuildCapabilities() {
 
 void Config::BuildCapability(u8 id, std::size_t at) {
   const std::size_t length = CapabilityLength(slot_.config(), at);
-  Claim(at, length, id == PCI_CAP_ID_MSI ? Owner::kMsi : Owner::kOther);
+  Claim(at, length);
   switch (id) {
     case PCI_CAP_ID_PM:
       return Permit(at + PCI_PM_CTRL, 4, 0, kAll);
@@ -123,7 +123,7 @@ void Config::BuildExtendedCapabilities() {
   for (unsigned i = 0; i < kMost && at >= kConventionalConfigSize; ++i) {
     const u32 header = slot_.config().Get(at, 4);
     if (header == 0 || header == kAll) return;
-    Claim(at, ExtendedCapabilityLength(slot_.config(), at), Owner::kOther);
+    Claim(at, ExtendedCapabilityLength(slot_.config(), at));
     if (PCI_EXT_CAP_ID(header) == PCI_EXT_CAP_ID_ERR) BuildAdvancedErrors(at);
     if (PCI_EXT_CAP_ID(header) == PCI_EXT_CAP_ID_PWR) Permit(at + PCI_PWR_DATA, 1, 0, 0xff);
     at = PCI_EXT_CAP_NEXT(header);
@@ -150,7 +150,7 @@ bool Config::intx_disabled() const { return (copy_[PCI_COMMAND + 1] & kIntxDisab
 std::byte Config::Read(std::size_t at) {
   const u8 real = Hardware(at);
   // Behind the header, what nobody owns is not shown.
-  if (owners_[at] == Owner::kNobody) return std::byte{at <= PCI_STD_HEADER_SIZEOF ? real : u8{0}};
+  if (!claimed_[at]) return std::byte{at <= PCI_STD_HEADER_SIZEOF ? real : u8{0}};
   if (IsBar(at) && bars_written_) MaskBars();
   u8 kept = copy_[at];
   if (at == msi_flags_)
@@ -161,7 +161,7 @@ std::byte Config::Read(std::size_t at) {
 
 void Config::Write(std::size_t at, std::byte value) {
   const u8 writable = writable_[at], kept = kept_[at];
-  if (owners_[at] == Owner::kNobody || writable == 0) return;
+  if (!claimed_[at] || writable == 0) return;
   const u8 real = Hardware(at);
   const u8 seen = static_cast<u8>((copy_[at] & kept) | (real & ~kept));
   copy_[at] = static_cast<u8>((seen & ~writable) | (static_cast<u8>(value) & writable));

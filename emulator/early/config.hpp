@@ -33,16 +33,13 @@ class Config {
   bool intx_disabled() const;
 
  private:
-  // Who owns a byte: the header, a capability by its id, or nobody.
-  enum class Owner : u8 { kNobody, kHeader, kMsi, kOther };
-
   void BuildHeader();
   void BuildCapabilities();
   void BuildCapability(u8 id, std::size_t at);
   void BuildMsi(std::size_t at);
   void BuildExtendedCapabilities();
   void BuildAdvancedErrors(std::size_t at);
-  void Claim(std::size_t at, std::size_t length, Owner owner);
+  void Claim(std::size_t at, std::size_t length);
   // Bits in `kept` live in the copy; bits in `writable` may be written.
   void Permit(std::size_t at, unsigned width, u32 kept, u32 writable);
 
@@ -57,7 +54,7 @@ class Config {
   std::vector<u8> copy_;
   std::vector<u8> kept_;
   std::vector<u8> writable_;
-  std::vector<Owner> owners_;
+  std::vector<bool> claimed_;         // by the header or a capability
   std::size_t msi_flags_ = 0;         // where they are; 0: there is no MSI
   std::map<std::size_t, u8> resets_;  // bytes with a bit that resets the function
   bool bars_written_ = true;  // what was written is not yet what an address of that size can be

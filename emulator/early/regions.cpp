@@ -53,7 +53,7 @@ template <class Byte, class Access>
 Reply Regions::InUnits(CallContext& caller, std::span<Byte> bytes, Place place, Access access) {
   constexpr bool kReads = !std::is_const_v<Byte>;
   const bool io = IsBar(place.region) && slot_.bars()[place.region]->io;
-  const std::size_t widest = io || rules_.whole_words ? 4 : 8;
+  const std::size_t widest = io || rules_.moves_in_units ? 4 : 8;
   const u32 decodes = io ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY;
   const long moved = static_cast<long>(bytes.size());
   for (u64 at = place.at; !bytes.empty();) {

@@ -8,12 +8,13 @@ namespace vfiolab::early {
 
 // In what the interfaces differ.
 struct RegionRules {
-  unsigned shift = 40;      // region n begins at n << shift
-  u32 regions = 8;          // the numbers that an offset can have; higher bits do not count
-  u32 config = 7;           // which of them config space is
-  bool whole_words = true;  // memory is moved by 4, 2 and 1 bytes; else as memcpy() moves it
-  bool from_the_start =
-      false;  // a mapping of a BAR begins with its first page, whatever the offset
+  unsigned shift = 40;  // region n begins at n << shift
+  u32 regions = 8;      // the numbers that an offset can have; higher bits do not count
+  u32 config = 7;       // which of them config space is
+  // Memory is moved by 4, 2 and 1 bytes; else as memcpy() moves it.
+  bool moves_in_units = true;
+  // A mapping of a BAR begins with its first page, whatever the offset.
+  bool from_the_start = false;
   bool rom_is_read_only = true;
 };
 

@@ -68,7 +68,7 @@ DeviceFile::DeviceFile(Device& device, std::string name)
                {.shift = device.revision().region_shift,
                 .regions = 16,
                 .config = 15,
-                .whole_words = device.revision().moves_in_units,
+                .moves_in_units = device.revision().moves_in_units,
                 .from_the_start = true,
                 .rom_is_read_only = false},
                [&device]() -> early::Config& { return device.function().config(); }) {

@@ -25,13 +25,18 @@ Result<> CheckTranslatable(const Iommu& iommu, IovaRange range) {
   return {};
 }
 
+Result<u64, AddressSpace::Unpinnable> CheckPinnable(AddressSpace& space,
+                                                    const DmaRequest& request) {
+  if (!IovaRange::Of(request.address, request.size))
+    return Failure{AddressSpace::Unpinnable{
+        0, Error{EFAULT, fmt::format("{:#x} + {:#x} wraps", request.address, request.size)}}};
+  return space.CheckPinnable(ClientAddress{request.address}, request.size, request.permissions);
+}
+
 Result<> Map(CallContext& caller, const DmaRequest& request, const Iommu& iommu,
              const std::function<Ioas*()>& where) {
   const std::shared_ptr<AddressSpace> space = TRY(caller.address_space());
-  const ClientAddress address{request.address};
-  if (!IovaRange::Of(request.address, request.size))
-    return Fail(EFAULT, fmt::format("{:#x} + {:#x} wraps", request.address, request.size));
-  auto pinned = space->CheckPinnable(address, request.size, request.permissions);
+  auto pinned = CheckPinnable(*space, request);
   Ioas* ioas = where();
   if (ioas == nullptr) return Fail(EINVAL, "there is no address space");
   const auto range = IovaRange::Of(request.iova, request.size);
@@ -43,7 +48,7 @@ Result<> Map(CallContext& caller, const DmaRequest& request, const Iommu& iommu,
   TRY(space->ChargeLocked(pages));
   auto possible = CheckTranslatable(iommu, *range);
   if (pinned && possible) {
-    ioas->Insert({*range, address, request.permissions, space, pages, true});
+    ioas->Insert({*range, ClientAddress{request.address}, request.permissions, space, pages, true});
     return {};
   }
   space->UnchargeLocked(pages);

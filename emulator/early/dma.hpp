@@ -12,7 +12,7 @@ namespace vfiolab::early {
 // The kernel had no such limit; but memory of devices is not locked, and could be mapped for ever.
 inline constexpr std::size_t kMostMappings = 65535;
 
-// In whole pages, and at least one.
+// In whole pages.
 struct DmaRequest {
   u64 address;
   u64 iova;
@@ -20,10 +20,14 @@ struct DmaRequest {
   Permissions permissions;
 };
 
-// Maps memory of the caller into the address space that `where` gives, which is asked when the
-// caller's memory has been looked at: calls of others may come before. EINVAL: it gives none.
-// EBUSY: something is mapped there. ENOMEM: beyond RLIMIT_MEMLOCK, or kMostMappings. EFAULT: the
-// memory cannot be pinned, or the IOMMU does not translate that far.
+// As AddressSpace::CheckPinnable; EFAULT, too, where the memory would wrap or has no bytes.
+Result<u64, AddressSpace::Unpinnable> CheckPinnable(AddressSpace& space, const DmaRequest& request);
+
+// Maps memory of the caller, a page or more, into the address space that `where` gives, which is
+// asked when the memory has been looked at: calls of others may come before. In this order:
+// EINVAL: it gives none. EFAULT: the IOVA wraps. EBUSY: something is mapped there. ENOMEM: beyond
+// kMostMappings, or RLIMIT_MEMLOCK. EFAULT: the memory cannot be pinned, or the IOMMU does not
+// translate that far.
 Result<> Map(CallContext& caller, const DmaRequest& request, const Iommu& iommu,
              const std::function<Ioas*()>& where);
 // EFAULT, as intel_iommu_map() of that time: `range` ends where the IOMMU has not the levels for.

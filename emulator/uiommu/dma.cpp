@@ -8,8 +8,11 @@ namespace {
 
 constexpr u64 kMostAtOnce = u64{1} << 30;  // VFIO_MAX_MAP_SIZE
 
-Permissions PermissionsOf(const DmaMap& map) {
-  return {.read = true, .write = (map.flags & kDmaMapWrite) != 0};
+early::DmaRequest RequestOf(const DmaMap& map) {
+  return {.address = map.address,
+          .iova = map.iova,
+          .size = map.size,
+          .permissions = {.read = true, .write = (map.flags & kDmaMapWrite) != 0}};
 }
 
 bool IsAligned(u64 bits) { return (bits & (kPageSize - 1)) == 0; }
@@ -24,12 +27,8 @@ Reply DeviceFile::MapForFile(const IoctlCall& call) {
   if (map.size > kMostAtOnce) return Fail(EINVAL, fmt::format("{:#x} bytes at once", map.size));
   // These may wait for the client, and other calls come in between: nothing is looked up before.
   const std::shared_ptr<AddressSpace> space = TRY(call.caller.address_space());
-  bool pinned = false;
-  if (IovaRange::Of(map.address, map.size)) {
-    const auto counted =
-        space->CheckPinnable(ClientAddress{map.address}, map.size, PermissionsOf(map));
-    pinned = counted && *counted == map.size;  // memory of devices has no pages
-  }
+  const auto counted = early::CheckPinnable(*space, RequestOf(map));
+  const bool pinned = counted && *counted == map.size;  // memory of devices has no pages
   const u64 pages = map.size / kPageSize;
   TRY(space->ChargeLocked(pages));
   if (auto mapped = MapOwn(map, space, pinned); !mapped) {
@@ -56,7 +55,7 @@ Result<> DeviceFile::MapOwn(const DmaMap& map, const std::shared_ptr<AddressSpac
   TRY(early::CheckTranslatable(device_.slot().machine().iommu(), *range));
   const u64 pages = map.size / kPageSize;
   domain->ioas()->Insert(
-      {*range, ClientAddress{map.address}, PermissionsOf(map), space, pages, true});
+      {*range, ClientAddress{map.address}, RequestOf(map).permissions, space, pages, true});
   mapper_ = space;
   own_.push_back({map.address, pages, map.iova, domain});
   ++device_.mappings_of_files;
@@ -98,8 +97,7 @@ Reply DeviceFile::MapInDomain(const IoctlCall& call) {
   const auto where = [this] {
     return device_.domain() == nullptr ? nullptr : device_.domain()->ioas().get();
   };
-  TRY(early::Map(call.caller, {map.address, map.iova, map.size, PermissionsOf(map)},
-                 device_.slot().machine().iommu(), where));
+  TRY(early::Map(call.caller, RequestOf(map), device_.slot().machine().iommu(), where));
   TRY(call.caller.memory().Store(call.pointer(), map));
   return 0;
 }

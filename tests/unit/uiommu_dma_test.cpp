@@ -172,6 +172,22 @@ TEST_CASE("mapping since June: an overlap is EBUSY, before the limit and the mem
   CHECK(bench.client.mm().locked_pages() == 1);
 }
 
+TEST_CASE("mapping since June: an address that wraps is EFAULT, after everything else",
+          "[uiommu]") {
+  constexpr u64 kLastPage = ~u64{kPageSize - 1};
+  EarlyBench bench("A-jul");
+  const int device = bench.OpenDevice();
+  CHECK(bench.Map(device, kIova, kLastPage, 2 * kPageSize) == -EINVAL);
+  REQUIRE(bench.Give(device, kDomainSet, {bench.OpenDomain()}) == 0);
+  REQUIRE(bench.Map(device, kIova, kMemory) == 0);
+  CHECK(bench.Map(device, kIova, kLastPage, 2 * kPageSize) == -EBUSY);
+  bench.client.mm().set_lock_limit(2);
+  CHECK(bench.Map(device, 2 * kIova, kLastPage, 2 * kPageSize) == -ENOMEM);
+  bench.client.mm().set_lock_limit(3);
+  CHECK(bench.Map(device, 2 * kIova, kLastPage, 2 * kPageSize) == -EFAULT);
+  CHECK(bench.client.mm().locked_pages() == 1);
+}
+
 TEST_CASE("mapping since June has no limit of 1 GiB", "[uiommu]") {
   EarlyBench bench("A-jul");
   bench.client.mm().set_lock_limit(1);

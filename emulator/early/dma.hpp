@@ -12,6 +12,9 @@ namespace vfiolab::early {
 // The kernel had no such limit; but memory of devices is not locked, and could be mapped for ever.
 inline constexpr std::size_t kMostMappings = 65535;
 
+// Whether numbers, whose bits are or-ed, are multiples of `unit`, a power of two.
+constexpr bool IsAligned(u64 bits, u64 unit = kPageSize) { return (bits & (unit - 1)) == 0; }
+
 // In whole pages.
 struct DmaRequest {
   u64 address;

@@ -10,14 +10,15 @@ void Function::Open() {
   if (opens_++ > 0) return;
   ConfigSpace& config = slot_.config();
   saved_ = config;
-  if (slot_.CanReset()) slot_.ResetFunction();
+  was_reset_ = slot_.CanReset();
+  if (was_reset_) slot_.ResetFunction();
   u32 decode = 0;
   for (const auto& bar : slot_.bars())
     if (bar) decode |= bar->io ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY;
   if (slot_.physical_function() == nullptr) config.SetBits(PCI_COMMAND, 2, decode, true);
   config.SetBits(PCI_COMMAND, 2, PCI_COMMAND_INTX_DISABLE, false);
-  irqs_ = std::make_unique<Irqs>(slot_,
-                                 [this] { return config_ != nullptr && config_->intx_disabled(); });
+  interrupts_ =
+      make_interrupts_(slot_, [this] { return config_ != nullptr && config_->intx_disabled(); });
 }
 
 Config& Function::config() {
@@ -27,7 +28,7 @@ Config& Function::config() {
 
 void Function::Close() {
   if (--opens_ > 0) return;
-  irqs_.reset();
+  interrupts_.reset();
   config_.reset();
   slot_.config().SetBits(PCI_COMMAND, 2, PCI_COMMAND_MASTER, false);
   if (!restores_state_) return;

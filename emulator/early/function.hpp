@@ -11,8 +11,14 @@ namespace vfiolab::early {
 
 class Function final : public Config::Events {
  public:
+  // Makes what a client sets interrupts by, at the first open; `intx_disabled` tells whether it has
+  // set COMMAND.INTX_DISABLE.
+  using MakeInterrupts = std::function<std::unique_ptr<Interrupts>(
+      DeviceSlot& slot, std::function<bool()> intx_disabled)>;
+
   // `restores_state`: with the last file the function is reset, and has its state of before.
-  Function(DeviceSlot& slot, bool restores_state) : slot_(slot), restores_state_(restores_state) {}
+  Function(DeviceSlot& slot, bool restores_state, MakeInterrupts make)
+      : slot_(slot), restores_state_(restores_state), make_interrupts_(std::move(make)) {}
 
   DeviceSlot& slot() { return slot_; }
   void Open();
@@ -21,20 +27,26 @@ class Function final : public Config::Events {
 
   // Only while open.
   Config& config();
-  Irqs& irqs() { return *irqs_; }
+  Interrupts& interrupts() { return *interrupts_; }
+  // Whether the function was reset when it was opened.
+  bool was_reset() const { return was_reset_; }
 
   // Config::Events
-  void OnIntxDisable(bool disabled) override { irqs_->OnIntxDisable(disabled); }
+  void OnIntxDisable(bool disabled) override { interrupts_->OnIntxDisable(disabled); }
   void OnFunctionLevelReset() override { slot_.ResetFunction(); }
-  std::optional<unsigned> MsiLog2Vectors() const override { return irqs_->msi_log2_vectors(); }
+  std::optional<unsigned> MsiLog2Vectors() const override {
+    return interrupts_->msi_log2_vectors();
+  }
 
  private:
   DeviceSlot& slot_;
   bool restores_state_;
+  MakeInterrupts make_interrupts_;
   unsigned opens_ = 0;
+  bool was_reset_ = false;
   std::optional<ConfigSpace> saved_;  // as it was before the first open
   std::unique_ptr<Config> config_;    // made when it is first asked for
-  std::unique_ptr<Irqs> irqs_;
+  std::unique_ptr<Interrupts> interrupts_;
 };
 
 }  // namespace vfiolab::early

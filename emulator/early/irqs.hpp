@@ -5,12 +5,13 @@
 #include <optional>
 #include <vector>
 
+#include "early/interrupts.hpp"
 #include "machine/machine.hpp"
 #include "vfs/open_file.hpp"
 
 namespace vfiolab::early {
 
-class Irqs final : public InterruptSink {
+class Irqs final : public InterruptSink, public Interrupts {
  public:
   // `intx_disabled` tells whether the client has set COMMAND.INTX_DISABLE.
   Irqs(DeviceSlot& slot, std::function<bool()> intx_disabled);
@@ -20,6 +21,7 @@ class Irqs final : public InterruptSink {
   // The eventfd that INTx signals; the one before is let go in any case. EINVAL: the device has no
   // INTx, or MSI is in use. EBADF, EINVAL: no eventfd. A negative descriptor: none.
   Result<> SetIntx(CallContext& caller, int fd);
+  void DropIntx() { intx_.reset(); }
   // INTx may come again, unless the client has disabled it in config space.
   void EndOfIntx();
   // An eventfd that says the same. EBUSY: there is one. ENODEV: none to be taken away.
@@ -33,8 +35,13 @@ class Irqs final : public InterruptSink {
   Result<> CheckMsi(int count) const;
   Result<> CheckMsix(int count) const;
 
-  void OnIntxDisable(bool disabled);
-  std::optional<unsigned> msi_log2_vectors() const;
+  // How many vectors the device has; 0 without the capability.
+  unsigned MsiVectors() const;
+  unsigned MsixVectors() const;
+
+  // Interrupts
+  void OnIntxDisable(bool disabled) override;
+  std::optional<unsigned> msi_log2_vectors() const override;
 
   // InterruptSink
   void OnMsi(unsigned vector) override;
@@ -44,8 +51,6 @@ class Irqs final : public InterruptSink {
   using Vectors = std::vector<Eventfd>;
   static Result<> CheckList(const Vectors& now, int count, unsigned most);
   static Result<Vectors> Import(CallContext& caller, const std::vector<int>& fds);
-  unsigned MsiVectors() const;
-  unsigned MsixVectors() const;
   void Mask(bool masked);
   void UpdateMsi();
   void Signal(const Eventfd& eventfd, std::string_view what);

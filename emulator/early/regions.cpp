@@ -22,7 +22,7 @@ std::size_t UnitLength(u64 at, std::size_t left, std::size_t widest) {
 }  // namespace
 
 Regions::Place Regions::PlaceOf(u64 offset) const {
-  return {static_cast<u32>(offset >> rules_.shift) & (rules_.regions - 1),
+  return {static_cast<u32>(offset >> rules_.shift) & rules_.number_mask,
           offset & ((u64{1} << rules_.shift) - 1)};
 }
 
@@ -149,18 +149,26 @@ Reply Regions::Store(std::span<const std::byte> from, u64 offset) {
   });
 }
 
+bool Regions::IsMemory(u32 region) const {
+  return IsBar(region) && slot_.bars()[region] && !slot_.bars()[region]->io;
+}
+
+bool Regions::CanMap(CallContext& caller, u32 bar) const {
+  if (!IsMemory(bar) || slot_.shared_memory_fd() < 0 || !caller.can_map_regions()) return false;
+  const BarMapping mapping = slot_.device().bar(bar)->spec.mapping;
+  return mapping != BarMapping::kNone && (mapping != BarMapping::kTrap || caller.can_trap());
+}
+
 Result<> Regions::CheckMmap(CallContext& caller, const MmapRequest& request) const {
   const Place place = PlaceOf(request.offset);
   if (!request.shared) return Fail(EINVAL, "BARs are mapped MAP_SHARED or not at all");
-  if (!IsBar(place.region) || !slot_.bars()[place.region] || slot_.bars()[place.region]->io)
+  if (!IsMemory(place.region))
     return Fail(EINVAL, fmt::format("region {} cannot be mapped", place.region));
   const u64 size = slot_.bars()[place.region]->size;
   const u64 at = rules_.from_the_start ? 0 : place.at;
   if (size < kPageSize || at > size || request.length > size - at)
     return Fail(EINVAL, fmt::format("{:#x} + {:#x} of {:#x}", at, request.length, size));
-  const BarMapping mapping = slot_.device().bar(place.region)->spec.mapping;
-  if (mapping == BarMapping::kNone || slot_.shared_memory_fd() < 0 || !caller.can_map_regions() ||
-      (mapping == BarMapping::kTrap && !caller.can_trap()))
+  if (!CanMap(caller, place.region))
     return Fail(EINVAL, fmt::format("BAR{} cannot be mapped by this client", place.region));
   // The kernel took the BAR's first page, whatever the offset; mappings of ours cannot.
   if (at != place.at) return Fail(EINVAL, "a mapping that does not begin where the BAR does");

@@ -8,9 +8,9 @@ namespace vfiolab::early {
 
 // In what the interfaces differ.
 struct RegionRules {
-  unsigned shift = 40;  // region n begins at n << shift
-  u32 regions = 8;      // the numbers that an offset can have; higher bits do not count
-  u32 config = 7;       // which of them config space is
+  unsigned shift = 40;    // region n begins at n << shift
+  u32 number_mask = ~0u;  // the bits of a region's number that count
+  u32 config = 7;         // which of them config space is
   // Memory is moved by 4, 2 and 1 bytes; else as memcpy() moves it.
   bool moves_in_units = true;
   // A mapping of a BAR begins with its first page, whatever the offset.
@@ -36,6 +36,9 @@ class Regions {
   // EINVAL: it cannot be mapped.
   Result<> CheckMmap(CallContext& caller, const MmapRequest& request) const;
 
+  // Whether a mapping of the BAR by this client could reach it.
+  bool CanMap(CallContext& caller, u32 bar) const;
+
   struct Place {
     u32 region;
     u64 at;
@@ -43,6 +46,7 @@ class Regions {
   Place PlaceOf(u64 offset) const;
 
  private:
+  bool IsMemory(u32 region) const;
   bool Decodes(u32 command) const;
   // How many bytes of an access to a BAR or the ROM can be moved.
   Result<std::size_t> CheckAccess(Place place, std::size_t count) const;

@@ -99,20 +99,13 @@ void KillLeftovers() {
   while (::waitpid(-1, nullptr, __WALL) > 0);
 }
 
-Extent ExtentOf(const StartOrder& order) { return order.exact ? Extent::kAll : Extent::kTraced; }
-
-bool HearsUnmaps(const StartOrder& order) {
-  return ::access(fmt::format("{}/{}", order.tree, kHearsUnmaps).c_str(), F_OK) == 0;
-}
-
-// Null where nobody wants the client traced, or it cannot be.
-std::unique_ptr<tracer::Tracer> TraceClient(const StartOrder& order, pid_t client) {
+// Null where nobody wants the client traced, or it cannot be. `what` is handed over if it is.
+std::unique_ptr<tracer::Tracer> TraceClient(const StartOrder& order, HandedOver what,
+                                            pid_t client) {
   if (!order.trap) return nullptr;
-  auto tracer =
-      tracer::Tracer::Open(order.tree, [extent = ExtentOf(order)](const tracer::SystemCall& call) {
-        return RestartOf(extent, call);
-      });
-  if (tracer && !order.exact && !(*tracer)->has_registers() && !HearsUnmaps(order)) return nullptr;
+  auto tracer = tracer::Tracer::Open(
+      order.tree, [what](const tracer::SystemCall& call) { return RestartOf(what, call); });
+  if (tracer && !order.exact && !(*tracer)->has_registers() && !what.memory) return nullptr;
   const auto seized = tracer ? (*tracer)->Seize(client) : Failure{tracer.error()};
   if (seized) return *std::move(tracer);
   fmt::print(stderr, "vfiolab: registers cannot be mapped{}: {}\n",
@@ -143,9 +136,11 @@ void Child::Keep(pid_t launcher, const std::function<void(int keeper)>& run_clie
   Child kept(client, {});
   StartOrder order;
   if (::recv(kGate, &order, sizeof order, 0) == sizeof order) {
-    kept.tracer_ = TraceClient(order, client);
-    HandedOver handed_over;
-    if (kept.tracer_ != nullptr) handed_over = {ExtentOf(order), HearsUnmaps(order)};
+    HandedOver handed_over = ReadWantedCalls(order.tree);
+    handed_over.extent = order.exact ? Extent::kAll : Extent::kTraced;
+    kept.tracer_ = TraceClient(order, handed_over, client);
+    if (kept.tracer_ == nullptr)
+      handed_over = {.extent = Extent::kUntraced, .memory = false, .ioctls = handed_over.ioctls};
     ::send(kGate, &handed_over, sizeof handed_over, MSG_NOSIGNAL);
   }
   ::close(kGate);

@@ -33,11 +33,7 @@ Emulation::Emulation(const topology::TopologySpec& spec)
     error_ = built.error().ToString();
     return;
   }
-  vfio_ = std::make_unique<vfio::Vfio>(machine_);
-  const auto revision =
-      std::ranges::find(uiommu::kRevisions, spec.kernel.early_api, &uiommu::Revision::name);
-  if (revision != uiommu::kRevisions.end())
-    uiommu_ = std::make_unique<uiommu::Uiommu>(machine_, *revision);
+  MakeInterfaces();
   loop_ = std::make_unique<EventLoop>(turn_, machine_, door_);
   environment_.set_loop(*loop_);
   machine_.set_fault_listener(
@@ -47,12 +43,27 @@ Emulation::Emulation(const topology::TopologySpec& spec)
 
 Emulation::~Emulation() { Stop(); }
 
+void Emulation::MakeInterfaces() {
+  const Kernel& kernel = machine_.kernel();
+  if (kernel.has_vfio()) vfio_ = std::make_unique<vfio::Vfio>(machine_);
+  const std::string_view api = kernel.early_api_name();
+  if (const auto revision = std::ranges::find(uiommu::kRevisions, api, &uiommu::Revision::name);
+      revision != uiommu::kRevisions.end())
+    uiommu_ = std::make_unique<uiommu::Uiommu>(machine_, *revision);
+  if (const auto revision = std::ranges::find(merge::kRevisions, api, &merge::Revision::name);
+      revision != merge::kRevisions.end())
+    merge_ = std::make_unique<merge::Merge>(machine_, *revision);
+}
+
 void Emulation::BuildTree() {
   Directory& nodes = root_->Make("dev/vfio");
-  vfio_->AddNodes(nodes);
+  if (vfio_) vfio_->AddNodes(nodes);
+  if (merge_) merge_->AddNodes(nodes);
   if (uiommu_) uiommu_->AddNodes(root_->Make("dev"));
-  if (machine_.hears_unmaps())
-    root_->Add(kHearsUnmaps, std::make_shared<TextFile>([] { return std::string(); }));
+  root_->Add(kWantedCalls, std::make_shared<TextFile>([this] {
+               return fmt::format("{}\n{}\n", machine_.hears_unmaps() ? kWantedMemory : "",
+                                  merge_ && merge_->answers_enosys() ? kWantedIoctls : "");
+             }));
   sysfs::AddSysfs(machine_, root_->Make("sys"),
                   static_cast<unsigned>(std::max(1L, ::sysconf(_SC_NPROCESSORS_ONLN))), &nodes);
   root_->Add("faults", std::make_shared<TextFile>([this] {

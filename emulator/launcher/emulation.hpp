@@ -5,6 +5,7 @@
 #include <string>
 #include <thread>
 
+#include "merge/nodes.hpp"
 #include "topology/config_error.hpp"
 #include "topology/spec.hpp"
 #include "transport/cuse_server.hpp"
@@ -39,6 +40,7 @@ class Emulation {
   EventLoop& loop() { return *loop_; }
 
  private:
+  void MakeInterfaces();
   void BuildTree();
   Result<> StartCuse();
   // Whether some device has registers that can be mapped.
@@ -50,8 +52,10 @@ class Emulation {
   std::ofstream trace_file_;
   Machine machine_;
   Door door_;
+  // Those that the topology asks for.
   std::unique_ptr<vfio::Vfio> vfio_;
-  std::unique_ptr<uiommu::Uiommu> uiommu_;  // null where the topology does not ask for it
+  std::unique_ptr<uiommu::Uiommu> uiommu_;
+  std::unique_ptr<merge::Merge> merge_;
   std::shared_ptr<Directory> root_ = std::make_shared<Directory>();
   std::unique_ptr<EventLoop> loop_;
   std::unique_ptr<FileCalls> calls_;

@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 
 #include <algorithm>
+#include <fstream>
 #include <memory>
 #include <vector>
 
@@ -26,7 +27,10 @@ namespace {
 // notifier has already taken up.
 constexpr unsigned kWaitKillable = 1u << 5;
 
-constexpr unsigned kReturningDescriptors[] = {VFIO_GROUP_GET_DEVICE_FD, VFIO_DEVICE_FEATURE};
+// VFIO_GROUP_GET_IOMMU_FD of 2011 has the number that VFIO_GROUP_GET_STATUS has today.
+constexpr unsigned kGetIommuFd = _IO(VFIO_TYPE, 103);
+constexpr unsigned kReturningDescriptors[] = {VFIO_GROUP_GET_DEVICE_FD, VFIO_DEVICE_FEATURE,
+                                              kGetIommuFd};
 
 class Rules {
  public:
@@ -115,6 +119,10 @@ Result<std::vector<sock_filter>> BuildProgram(HandedOver what) {
   Rules rules;
   AddReturningDescriptors(rules, SYS_ioctl);
   AddSizedCommands(rules, extent == Extent::kAll);
+  if (what.ioctls) {
+    constexpr unsigned kType = _IOC_TYPEMASK << _IOC_TYPESHIFT;
+    rules.HandOver(SYS_ioctl, SCMP_A1(SCMP_CMP_MASKED_EQ, kType, VFIO_TYPE << _IOC_TYPESHIFT));
+  }
   for (unsigned whence = 0; whence <= SEEK_MAX; ++whence)
     rules.HandOver(SYS_lseek, SCMP_A2(SCMP_CMP_MASKED_EQ, 0xffffffff, whence));
   AddTransfers(rules, extent);
@@ -148,13 +156,23 @@ Result<int> Install(HandedOver what, unsigned flags) {
 
 }  // namespace
 
-tracer::Restart RestartOf(Extent extent, const tracer::SystemCall& call) {
+HandedOver ReadWantedCalls(const std::string& tree) {
+  std::ifstream file(tree + "/" + kWantedCalls);
+  HandedOver wanted;
+  for (std::string word; file >> word;) {
+    wanted.memory |= word == kWantedMemory;
+    wanted.ioctls |= word == kWantedIoctls;
+  }
+  return wanted;
+}
+
+tracer::Restart RestartOf(HandedOver what, const tracer::SystemCall& call) {
   using enum tracer::Restart;
   const auto is_one_of = [&](const auto& calls) {
     return std::ranges::count(calls, call.number) != 0;
   };
   const auto command = static_cast<unsigned>(call.arguments[1]);
-  const bool all = extent == Extent::kAll;
+  const bool all = what.extent == Extent::kAll;
   switch (call.number) {
     case SYS_mmap:
     case SYS_lseek:
@@ -165,6 +183,7 @@ tracer::Restart RestartOf(Extent extent, const tracer::SystemCall& call) {
     case SYS_ioctl:
       if (std::ranges::count(kReturningDescriptors, command) != 0 || command == ~0u) return kYes;
       if (all && std::ranges::count(kRegularFileIoctls, command) != 0) return kYes;
+      if (_IOC_TYPE(command) == VFIO_TYPE && what.ioctls) return kYes;
       if (_IOC_SIZE(command) == 0) return kNo;
       return _IOC_TYPE(command) == VFIO_TYPE ? kYes : all ? kUnlessItCanBlock : kNo;
     case SYS_preadv2:
@@ -194,7 +213,7 @@ Result<UniqueFd> InstallFilter(HandedOver what) {
   if (!listener && listener.error().code == EINVAL) {
     if (what.extent == Extent::kAll)
       fmt::print(stderr, "vfiolab: --exact does nothing: it takes Linux 5.19\n");
-    listener = Install({}, 0);
+    listener = Install({.ioctls = what.ioctls}, 0);
   }
   if (!listener) return Failure{std::move(listener).error()};
   return UniqueFd(*listener);

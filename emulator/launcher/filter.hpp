@@ -1,5 +1,8 @@
 // The seccomp filter that hands a client's untransportable calls to the notifier.
 #pragma once
+#include <string>
+#include <string_view>
+
 #include "base/result.hpp"
 #include "base/unique_fd.hpp"
 #include "tracer/traced_call.hpp"
@@ -15,14 +18,19 @@ enum class Extent : char {
   kAll,       // and all reads and writes, and what is done to regular files
 };
 
-// A file of the tree that is there where the core wants to hear when clients lose memory.
-inline constexpr const char* kHearsUnmaps = ".hears-unmaps";
+// A file of the tree with a word for each kind of call that this machine wants to have besides.
+inline constexpr const char* kWantedCalls = ".wanted-calls";
+inline constexpr std::string_view kWantedMemory = "memory", kWantedIoctls = "ioctls";
 
 // What a filter hands over.
 struct HandedOver {
   Extent extent = Extent::kUntraced;
   bool memory = false;  // also what takes memory away from the process, which is to be traced
+  bool ioctls = false;  // also each ioctl of VFIO: of ENOSYS, FUSE would make ENOTTY
 };
+
+// What the file says.
+HandedOver ReadWantedCalls(const std::string& tree);
 
 // Puts the filter on the calling thread and all that it will start, and returns the listener.
 // Everything but the handed-over calls goes through untouched. EBUSY: there is a listener already
@@ -30,6 +38,6 @@ struct HandedOver {
 Result<UniqueFd> InstallFilter(HandedOver what);
 
 // What shall become of a call under this filter that a signal has ended.
-tracer::Restart RestartOf(Extent extent, const tracer::SystemCall& call);
+tracer::Restart RestartOf(HandedOver what, const tracer::SystemCall& call);
 
 }  // namespace vfiolab::launcher

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cerrno>
+#include <optional>
 #include <string_view>
 
 #include "base/bytes.hpp"
@@ -55,15 +56,30 @@ inline constexpr std::array kKernelVersions = {
                   .precopy_info_feature = false},
 };
 
-// Interfaces of before VFIO was merged, of which a machine can have one besides today's: they have
-// the driver "vfio".
-inline constexpr std::array<std::string_view, 5> kEarlyApis = {"A5", "A6", "A-jun", "A-jul-15",
-                                                               "A-jul"};
+// An interface of before VFIO was merged, which has the driver "vfio".
+struct EarlyApi {
+  std::string_view name;
+  // Its nodes are called as today's, which are not there then.
+  bool replaces_vfio = false;
+
+  bool operator==(const EarlyApi&) const = default;
+};
+
+inline constexpr std::array kEarlyApis = {
+    EarlyApi{"A5"},       EarlyApi{"A6"},       EarlyApi{"A-jun"},
+    EarlyApi{"A-jul-15"}, EarlyApi{"A-jul"},    EarlyApi{"B0", true},
+    EarlyApi{"B1", true}, EarlyApi{"B2", true}, EarlyApi{"B3", true},
+};
 
 struct Kernel {
   KernelVersion version = kKernelVersions.front();
-  bool line_interrupts = true;  // CONFIG_VFIO_PCI_INTX
-  std::string_view early_api;   // one of kEarlyApis, or none
+  bool line_interrupts = true;        // CONFIG_VFIO_PCI_INTX
+  std::optional<EarlyApi> early_api;  // one of kEarlyApis
+
+  bool has_early_api() const { return early_api.has_value(); }
+  // Whether today's interface is there.
+  bool has_vfio() const { return !early_api || !early_api->replaces_vfio; }
+  std::string_view early_api_name() const { return early_api ? early_api->name : ""; }
 
   bool operator==(const Kernel&) const = default;
 };

@@ -78,15 +78,15 @@ void PciBusType::ProbeAll(const std::string& driver) {
   }
 }
 
-void PciBusType::AddClassDevice(const DeviceSlot& parent, ClassDevice device) {
-  const auto [added, is_new] = class_devices_.emplace(&parent, std::move(device));
+void PciBusType::AddClassDevice(ClassDevice device) {
+  const auto [added, is_new] = class_devices_.emplace(device.name, device);
   CHECK_OURS(is_new);
-  for (const auto& listener : listeners_) listener->OnClassDevice(parent, added->second, true);
+  for (const auto& listener : listeners_) listener->OnClassDevice(added->second, true);
 }
 
-void PciBusType::RemoveClassDevice(const DeviceSlot& parent) {
-  const auto removed = class_devices_.extract(&parent);
-  for (const auto& listener : listeners_) listener->OnClassDevice(parent, removed.mapped(), false);
+void PciBusType::RemoveClassDevice(const std::string& name) {
+  const auto removed = class_devices_.extract(name);
+  for (const auto& listener : listeners_) listener->OnClassDevice(removed.mapped(), false);
 }
 
 bool PciBusType::ManagesDma(const std::string& driver) const {

@@ -61,8 +61,8 @@ class DriverListener {
   virtual void OnRemoved(DeviceSlot& slot) = 0;
   // A virtual function has come and will get a driver, or is about to lose it and to go.
   virtual void OnVirtualFunction(DeviceSlot& slot, bool comes) = 0;
-  // A class device of a function has come or is going.
-  virtual void OnClassDevice(const DeviceSlot& parent, const ClassDevice& device, bool comes) = 0;
+  // A class device has come or is going.
+  virtual void OnClassDevice(const ClassDevice& device, bool comes) = 0;
 };
 
 // Functions are named as sysfs does it, perhaps with a newline behind.
@@ -83,10 +83,10 @@ class PciBusType {
     listeners_.push_back(std::move(listener));
   }
 
-  // What a driver has made of a function that it has.
-  void AddClassDevice(const DeviceSlot& parent, ClassDevice device);
-  void RemoveClassDevice(const DeviceSlot& parent);
-  const std::map<const DeviceSlot*, ClassDevice>& class_devices() const { return class_devices_; }
+  // What a driver has made, by name.
+  void AddClassDevice(ClassDevice device);
+  void RemoveClassDevice(const std::string& name);
+  const std::map<std::string, ClassDevice>& class_devices() const { return class_devices_; }
 
   // ENODEV: no such function, or the driver does not match it. EBUSY: it has a driver, or user
   // space owns its group's DMA and the driver cannot bear that.
@@ -131,7 +131,7 @@ class PciBusType {
   Machine& machine_;
   std::map<std::string, Entry> drivers_;
   std::vector<std::unique_ptr<DriverListener>> listeners_;
-  std::map<const DeviceSlot*, ClassDevice> class_devices_;
+  std::map<std::string, ClassDevice> class_devices_;
   using Waiting = std::map<const DeviceSlot*, std::vector<std::function<void()>>>;
   Waiting leaving_;   // who waits for each
   Waiting changing_;  // and who for physical functions whose virtual ones are going

@@ -46,17 +46,19 @@ class Drivers final : public DriverListener {
         nodes_(nodes) {
     tree_.MakeDirectory("class/vfio");
     tree_.MakeDirectory("class/vfio-dev");
-    AddDriver(std::string(kVfioPci));
-    tree_.Link(DriverPath(kVfioPci) + "/module", "module/vfio_pci");
-    if (!machine_.kernel().early_api.empty()) AddDriver(std::string(kEarlyVfio));
+    if (machine_.kernel().has_vfio()) {
+      AddDriver(std::string(kVfioPci));
+      tree_.Link(DriverPath(kVfioPci) + "/module", "module/vfio_pci");
+    }
+    if (machine_.kernel().has_early_api()) AddDriver(std::string(kEarlyVfio));
     for (const PciFunction& function : layout_.functions) {
       if (!function.driver().empty()) Add(function);
       AddScanning(function);
       if (function.slot != nullptr && function.slot->physical_function() != nullptr)
         OnVirtualFunction(*function.slot, true);
     }
-    for (const auto& [slot, device] : machine_.pci_bus().class_devices())
-      OnClassDevice(*slot, device, true);
+    for (const auto& [name, device] : machine_.pci_bus().class_devices())
+      OnClassDevice(device, true);
   }
 
   void OnBound(DeviceSlot& slot) override { Add(FunctionOf(slot)); }
@@ -89,19 +91,26 @@ class Drivers final : public DriverListener {
       UnlinkVirtualFunction(tree_, physical, FunctionOf(slot));
   }
 
-  void OnClassDevice(const DeviceSlot& slot, const ClassDevice& device, bool comes) override {
-    const std::string directory = FunctionOf(slot).path + "/" + device.class_name;
+  void OnClassDevice(const ClassDevice& device, bool comes) override {
+    const std::string directory =
+        (device.parent == nullptr ? "devices/virtual" : FunctionOf(*device.parent).path) + "/" +
+        device.class_name;
     const std::string path = directory + "/" + device.name;
     if (!comes) {
       RemoveClassDevice(path, device.class_name);
-      return tree_.Remove(directory);
+      if (device.parent != nullptr) tree_.Remove(directory);
+      return;
     }
     tree_.MakeFleeting(directory);
-    const auto number = [minor = device.minor] { return makedev(kDeviceMajor, minor); };
-    AddNumber(path, number, device.name);
-    for (const auto& [name, show] : device.attributes) tree_.Text(path + "/" + name, show);
     AddClassDevice(path, device.class_name);
-    tree_.Link(path + "/device", FunctionOf(slot).path);
+    const dev_t number = makedev(kDeviceMajor, device.minor);
+    AddNumber(
+        path, [=, this, node = device.node] { return NodeNumber(node, number); }, device.node);
+    for (const auto& [name, show] : device.attributes) tree_.Text(path + "/" + name, show);
+    if (device.parent != nullptr) tree_.Link(path + "/device", FunctionOf(*device.parent).path);
+    for (const DeviceSlot* member : device.members)
+      tree_.Link(fmt::format("{}/devices/{}", path, member->bdf().ToString()),
+                 FunctionOf(*member).path);
   }
 
   void OnUnbinding(DeviceSlot& slot, const std::string& driver) override {
@@ -152,7 +161,7 @@ class Drivers final : public DriverListener {
     const std::string path = DriverPath(name) + "/";
     tree_.MakeDirectory(DriverPath(name));
     if (!bus.IsRegistered(name)) return;
-    const bool is_early = name == kEarlyVfio && !machine_.kernel().early_api.empty();
+    const bool is_early = name == kEarlyVfio && machine_.kernel().has_early_api();
     if (name != kVfioPci && !is_early) AddModule(tree_, ModuleOf(name), 0);
     const auto add = [&](const char* file, auto act) {
       tree_.Writable(path + file, nullptr, [&bus, name, act](std::string_view text) -> Reply {
@@ -227,19 +236,22 @@ class Drivers final : public DriverListener {
     minors_.Release(group_minors_.at(function.group->id()));
   }
 
-  // That of the node, where it has one.
-  dev_t NodeNumber(unsigned id) const {
-    const auto node = nodes_ == nullptr ? nullptr : nodes_->Lookup(std::to_string(id));
+  // That of /dev/`path`, where it has one, else `own`.
+  dev_t NodeNumber(std::string_view path, dev_t own) const {
+    constexpr std::string_view kOfNodes = "vfio/";
+    if (nodes_ == nullptr || !path.starts_with(kOfNodes)) return own;
+    const auto node = nodes_->Lookup(path.substr(kOfNodes.size()));
     const auto* device = dynamic_cast<const DeviceNode*>(node.get());
-    const dev_t own = makedev(kGroupMajor, group_minors_.at(id));
     return device == nullptr ? own : device->number().value_or(own);
   }
 
   void AddGroup(unsigned id) {
     const std::string path = VfioGroupPath(id);
     group_minors_[id] = minors_.Take();
-    const auto number = [this, id] { return NodeNumber(id); };
-    AddNumber(path, number, fmt::format("vfio/{}", id));
+    const std::string node = fmt::format("vfio/{}", id);
+    const dev_t own = makedev(kGroupMajor, group_minors_[id]);
+    AddNumber(
+        path, [=, this] { return NodeNumber(node, own); }, node);
     AddClassDevice(path, "vfio");
   }
 

@@ -200,6 +200,9 @@ void AddSettings(Tree& tree, const PciFunction& function) {
 void AddLinks(Tree& tree, const PciFunction& function) {
   const std::string& path = function.path;
   tree.Link(path + "/subsystem", "bus/pci");
+  // Before groups were objects of the kernel, a device's told its number.
+  if (function.slot != nullptr && !function.slot->machine().kernel().has_vfio())
+    tree.Line(path + "/iommu_group", std::to_string(function.slot->group().id()));
   if (function.group == nullptr) return;
   tree.Link(path + "/iommu_group", GroupPath(*function.group));
   tree.Link(path + "/iommu", kIommuPath);

@@ -100,6 +100,7 @@ void AddIommuGroup(Tree& tree, const Machine& machine, const IommuGroup& group) 
 void AddIommu(Tree& tree, const Machine& machine) {
   AddUnit(tree, machine);
   tree.MakeDirectory("kernel/iommu_groups");
+  if (!machine.kernel().has_vfio()) return;
   for (const auto& [id, group] : machine.groups()) AddIommuGroup(tree, machine, group);
 }
 

@@ -25,6 +25,7 @@ std::string FunctionPath(const Machine& machine, Bdf bdf) {
 
 std::map<Bdf, const IommuGroup*> Groups(const Machine& machine) {
   std::map<Bdf, const IommuGroup*> groups;
+  if (!machine.kernel().has_vfio()) return groups;
   for (const auto& [id, group] : machine.groups()) {
     for (const DeviceSlot* slot : group.devices()) groups.emplace(slot->bdf(), &group);
     for (const Bdf bridge : group.bridges()) groups.emplace(bridge, &group);

@@ -15,7 +15,8 @@ struct PciFunction {
   std::string path;  // below the bridges that lead to it: "devices/pci0000:00/0000:00:1c.0"
   DeviceSlot* slot;
   Bridge* bridge;
-  const IommuGroup* group;  // null when the IOMMU does not know the function
+  // Null when the IOMMU does not know the function, and on kernels that show no groups.
+  const IommuGroup* group;
 
   const ConfigSpace& config() const { return slot != nullptr ? slot->config() : bridge->config; }
   // Empty when none is bound.

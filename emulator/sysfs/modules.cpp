@@ -55,12 +55,15 @@ void AddNumber(Tree& tree, const std::string& path, u32& number) {
 void AddModules(Tree& tree, Machine& machine) {
   AddModule(tree, "module/vfio", 3);
   tree.Line("module/vfio/version", "0.3");
+  ModuleParameters& parameters = machine.parameters();
+  if (machine.kernel().has_early_api())
+    AddNumber(tree, "module/vfio/parameters/allow_unsafe_intrs", parameters.allow_unsafe_intrs);
+  if (!machine.kernel().has_vfio()) return;
   AddModule(tree, "module/vfio_iommu_type1", 0);
   tree.Line("module/vfio_iommu_type1/version", "0.2");
   AddModule(tree, "module/vfio_pci_core", 1);
   AddModule(tree, "module/vfio_pci", 0);
   tree.Link("module/vfio_pci/drivers/pci:vfio-pci", DriverPath(kVfioPci));
-  ModuleParameters& parameters = machine.parameters();
   const std::string pci = "module/vfio_pci/parameters/";
   tree.Line(pci + "disable_denylist", "N");
   tree.Line(pci + "disable_vga", "N");
@@ -71,8 +74,6 @@ void AddModules(Tree& tree, Machine& machine) {
   AddFlag(tree, type1 + "allow_unsafe_interrupts", parameters.allow_unsafe_interrupts);
   AddFlag(tree, type1 + "disable_hugepages", parameters.disable_hugepages);
   AddNumber(tree, type1 + "dma_entry_limit", parameters.dma_entry_limit);
-  if (!machine.kernel().early_api.empty())
-    AddNumber(tree, "module/vfio/parameters/allow_unsafe_intrs", parameters.allow_unsafe_intrs);
 }
 
 }  // namespace vfiolab::sysfs

@@ -13,7 +13,7 @@ namespace vfiolab::topology {
 struct DeviceDraft {
   std::optional<Bdf> bdf;
   std::optional<std::string> model;
-  std::string driver = "vfio-pci";
+  std::string driver;
   std::map<std::string, std::optional<u64>> params;
   std::map<std::string, std::optional<NamedFile>> dumps;  // no bytes until the file was read
   std::optional<NamedFile> rom;                           // likewise

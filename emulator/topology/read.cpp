@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "device/params.hpp"
+#include "machine/pci_bus_type.hpp"
 #include "topology/edit_distance.hpp"
 #include "topology/json_reader.hpp"
 #include "topology/text.hpp"
@@ -120,12 +121,13 @@ void ReadKernelVersion(const JsonValue& value, Draft& draft) {
 void ReadApi(const JsonValue& value, Draft& draft) {
   const auto name = value.Text("a revision like \"A6\"");
   if (!name) return;
-  const auto found = std::ranges::find(kEarlyApis, *name);
+  const auto found = std::ranges::find(kEarlyApis, *name, &EarlyApi::name);
   if (found != kEarlyApis.end()) {
     draft.kernel.early_api = *found;
     return;
   }
-  const std::vector<std::string> names(kEarlyApis.begin(), kEarlyApis.end());
+  std::vector<std::string> names;
+  for (const EarlyApi& api : kEarlyApis) names.emplace_back(api.name);
   value.Report(fmt::format("no revision {}", Quote(*name)), [&] { return OneOf(names, ""); });
 }
 
@@ -150,12 +152,14 @@ BridgeDraft ReadBridge(const JsonValue& value, Draft& draft) {
   return bridge;
 }
 
-std::string ReadDriver(const JsonValue& value) {
+std::string ReadDriver(const JsonValue& value, const Kernel& kernel) {
   constexpr std::string_view kWanted = "a driver name like \"vfio-pci\", or null for no driver";
   if (value.IsNull()) return "";
   const auto name = value.Text(kWanted);
   if (name && !IsDriverName(*name))
     value.Refuse("a driver name", "1 to 64 letters, digits, '-' and '_', or null for no driver");
+  if (name == "vfio-pci" && !kernel.has_vfio())
+    value.Report("a machine with this api has no vfio-pci", "write \"vfio\"");
   return name.value_or("");
 }
 
@@ -167,7 +171,10 @@ DeviceDraft ReadDevice(const JsonValue& value, Draft& draft) {
   if (!device.bdf) draft.addresses_known = false;
   if (const auto model = fields.Need("model", "the name of a device model, like \"edu\""))
     device.model = model->Text("the name of a device model, like \"edu\"");
-  if (const auto driver = fields.Find("driver")) device.driver = ReadDriver(*driver);
+  const auto driver = fields.Find("driver");
+  device.driver = driver                    ? ReadDriver(*driver, draft.kernel)
+                  : draft.kernel.has_vfio() ? std::string(kVfioPci)
+                                            : std::string(kEarlyVfio);
   if (const auto rom = fields.Find("rom"))
     if (const auto file = rom->Text("the name of a file with a ROM"))
       device.rom = NamedFile{*file, {}};

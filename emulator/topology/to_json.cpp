@@ -74,7 +74,7 @@ json ToJson(const TopologySpec& spec, const DeviceFacts& facts) {
        {{"version", spec.kernel.version.name}, {"line_interrupts", spec.kernel.line_interrupts}}},
       {"devices", devices},
       {"groups", groups}};
-  if (!spec.kernel.early_api.empty()) told["api"] = spec.kernel.early_api;
+  if (spec.kernel.early_api) told["api"] = spec.kernel.early_api->name;
   return told;
 }
 

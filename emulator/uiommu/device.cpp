@@ -66,7 +66,7 @@ DeviceFile::DeviceFile(Device& device, std::string name)
       name_(std::move(name)),
       regions_(device.slot(),
                {.shift = device.revision().region_shift,
-                .regions = 16,
+                .number_mask = 15,
                 .config = 15,
                 .moves_in_units = device.revision().moves_in_units,
                 .from_the_start = true,

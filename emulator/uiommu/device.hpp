@@ -4,7 +4,7 @@
 
 #include "early/function.hpp"
 #include "early/regions.hpp"
-#include "uapi/ioctl_table.hpp"
+#include "uapi/revised_ioctls.hpp"
 #include "uiommu/domain.hpp"
 #include "uiommu/revision.hpp"
 
@@ -17,10 +17,15 @@ class DeviceFile;
 class Device final {
  public:
   Device(DeviceSlot& slot, const Revision& revision)
-      : revision_(revision), function_(slot, revision.restores_state) {}
+      : revision_(revision),
+        function_(slot, revision.restores_state,
+                  [](DeviceSlot& of, std::function<bool()> disabled) {
+                    return std::make_unique<early::Irqs>(of, std::move(disabled));
+                  }) {}
 
   DeviceSlot& slot() { return function_.slot(); }
   early::Function& function() { return function_; }
+  early::Irqs& irqs() { return static_cast<early::Irqs&>(function_.interrupts()); }
   const Revision& revision() const { return revision_; }
 
   // A file of the device is closed.
@@ -92,7 +97,7 @@ class DeviceFile final : public OpenFile {
   }
 
   // The rows of the table of a revision, for documentation checks.
-  static std::vector<std::pair<const char*, u32>> IoctlNumbers(const Revision& revision);
+  static uapi::NamedNumbers IoctlNumbers(const Revision& revision);
 
  private:
   using IoctlCall = uapi::IoctlCall;

@@ -15,13 +15,11 @@ early::DmaRequest RequestOf(const DmaMap& map) {
           .permissions = {.read = true, .write = (map.flags & kDmaMapWrite) != 0}};
 }
 
-bool IsAligned(u64 bits) { return (bits & (kPageSize - 1)) == 0; }
-
 }  // namespace
 
 Reply DeviceFile::MapForFile(const IoctlCall& call) {
   const auto map = TRY(call.caller.memory().Load<DmaMap>(call.pointer()));
-  if (!IsAligned(map.address | map.iova | map.size))
+  if (!early::IsAligned(map.address | map.iova | map.size))
     return Fail(EINVAL, fmt::format("{:#x}, {:#x} or {:#x} is not made of pages", map.address,
                                     map.iova, map.size));
   if (map.size > kMostAtOnce) return Fail(EINVAL, fmt::format("{:#x} bytes at once", map.size));
@@ -91,7 +89,7 @@ Reply DeviceFile::UnmapForFile(const IoctlCall& call) {
 
 Reply DeviceFile::MapInDomain(const IoctlCall& call) {
   const auto map = TRY(call.caller.memory().Load<DmaMap>(call.pointer()));
-  if (!IsAligned(map.address | map.iova | map.size) || map.size == 0)
+  if (!early::IsAligned(map.address | map.iova | map.size) || map.size == 0)
     return Fail(EINVAL, fmt::format("{:#x}, {:#x} or {:#x} is not made of pages", map.address,
                                     map.iova, map.size));
   const auto where = [this] {
@@ -104,7 +102,7 @@ Reply DeviceFile::MapInDomain(const IoctlCall& call) {
 
 Reply DeviceFile::UnmapInDomain(const IoctlCall& call) {
   const auto map = TRY(call.caller.memory().Load<DmaMap>(call.pointer()));
-  if (!IsAligned(map.iova | map.size))
+  if (!early::IsAligned(map.iova | map.size))
     return Fail(EINVAL, fmt::format("{:#x} or {:#x} is not made of pages", map.iova, map.size));
   if (device_.domain() == nullptr) return Fail(EINVAL, "the device is in no domain");
   const u64 room = ~u64{0} - map.iova;

@@ -71,8 +71,13 @@ void Uiommu::Add(DeviceSlot& slot) {
     return fmt::format("{}\n", found == devices_.end() ? 0 : found->second.device->locked_pages());
   };
   devices_.emplace(&slot, Bound{number, std::move(device)});
-  machine_.pci_bus().AddClassDevice(
-      slot, {"vfio", NameOf(number), number, {{"locked_pages", locked_pages}}});
+  machine_.pci_bus().AddClassDevice({.class_name = "vfio",
+                                     .name = NameOf(number),
+                                     .node = NameOf(number),
+                                     .minor = number,
+                                     .parent = &slot,
+                                     .members = {},
+                                     .attributes = {{"locked_pages", locked_pages}}});
   AddNode(slot);
 }
 
@@ -89,7 +94,7 @@ unsigned Uiommu::FreeNumber() const {
 
 void Uiommu::Remove(DeviceSlot& slot, std::function<void()> done) {
   const Bound& bound = devices_.at(&slot);
-  machine_.pci_bus().RemoveClassDevice(slot);
+  machine_.pci_bus().RemoveClassDevice(NameOf(bound.number));
   if (nodes_ != nullptr) nodes_->Remove(NameOf(bound.number));
   bound.device->GiveBack([this, &slot, done = std::move(done)] {
     devices_.erase(&slot);

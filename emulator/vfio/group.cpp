@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "uapi/copy_in_string.hpp"
 #include "vfio/device.hpp"
 
 namespace vfiolab::vfio {
@@ -12,29 +13,8 @@ using uapi::IoctlCall;
 
 namespace {
 
-// The longest device name the kernel copies in (strndup_user with PAGE_SIZE).
-constexpr std::size_t kMaxName = 4096;
 constexpr std::string_view kTokenKey = "vf_token=";
 constexpr std::size_t kUuidLength = 36;
-
-// EFAULT: the string runs into memory that cannot be read. EINVAL: no end within a page.
-Result<std::string> CopyInString(const IoctlCall& call) {
-  std::string text;
-  u64 at = call.argument;
-  while (text.size() < kMaxName) {
-    // In small steps: what lies behind the string is none of ours.
-    std::array<char, 16> chunk;
-    const std::size_t length =
-        std::min<std::size_t>(chunk.size() - at % chunk.size(), kMaxName - text.size());
-    TRY(call.caller.memory().Read(ClientAddress{at},
-                                  std::as_writable_bytes(std::span{chunk}.first(length))));
-    const std::string_view part(chunk.data(), length);
-    if (const auto end = part.find('\0'); end != part.npos) return text.append(part.substr(0, end));
-    text += part;
-    at += length;
-  }
-  return Fail(EINVAL, "the device name does not end within 4096 bytes");
-}
 
 bool IsUuid(std::string_view text) {
   for (std::size_t i = 0; i < kUuidLength; ++i) {
@@ -185,7 +165,7 @@ Result<Device*> GroupFile::FindDevice(const std::string& name) const {
 }
 
 Reply GroupFile::GetDeviceFd(const IoctlCall& call) {
-  const std::string name = TRY(CopyInString(call));
+  const std::string name = TRY(uapi::CopyInString(call));
   Device* device = TRY(FindDevice(name));
   if (group_.container() == nullptr) return Fail(EINVAL, "the group is in no container");
   if (group_.container()->type1() == nullptr) return Fail(EINVAL, "the container has no IOMMU set");

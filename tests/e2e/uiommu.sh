@@ -24,7 +24,7 @@ for revision in A5 A6; do
     says "as it should be" run_early $revision "$BUILD_DIR/e2e_unmap" /dev/vfio1 goes
 done
 check "A-jun: it does not" says "as it should be" run_early A-jun "$BUILD_DIR/e2e_unmap" /dev/vfio1 stays
-storm() { run_early "$1" python3 "$SOURCE_DIR/tests/e2e/clients/uiommu_storm.py" 2; }
+storm() { run_early "$1" python3 "$SOURCE_DIR/tests/e2e/clients/early_storm.py" 2; }
 for revision in A5 A6 A-jun A-jul-15 A-jul; do
   check "$revision: random calls do not end the emulator" storm $revision
 done

@@ -18,6 +18,13 @@ BarLayouts Layouts(const PciDevice& device, u64 base) {
   return layouts;
 }
 
+Kernel KernelWith(std::string_view early_api) {
+  Kernel kernel;
+  const auto api = std::ranges::find(kEarlyApis, early_api, &EarlyApi::name);
+  if (api != kEarlyApis.end()) kernel.early_api = *api;
+  return kernel;
+}
+
 }  // namespace
 
 Iommu VtdIommu() {
@@ -27,7 +34,7 @@ Iommu VtdIommu() {
 }
 
 Bench::Bench(std::vector<Placed> devices, Iommu iommu, std::string_view early_api)
-    : machine(environment, trace, std::move(iommu), {.early_api = early_api}), door(machine) {
+    : machine(environment, trace, std::move(iommu), KernelWith(early_api)), door(machine) {
   machine.AddBridge({0, 0, 0x1c, 0}, 1, 1);
   machine.AddBridge({0, 0, 0x1c, 1}, 2, 2);
   u64 base = 0xe0000000;
@@ -39,12 +46,19 @@ Bench::Bench(std::vector<Placed> devices, Iommu iommu, std::string_view early_ap
     if (!machine.groups().contains(placed.group)) machine.AddGroup(placed.group);
     machine.groups().at(placed.group).Add(device);
   }
-  vfio = std::make_unique<vfio::Vfio>(machine);
-  vfio->AddNodes(dev_vfio);
+  if (machine.kernel().has_vfio()) {
+    vfio = std::make_unique<vfio::Vfio>(machine);
+    vfio->AddNodes(dev_vfio);
+  }
   const auto revision = std::ranges::find(uiommu::kRevisions, early_api, &uiommu::Revision::name);
   if (revision != uiommu::kRevisions.end()) {
     uiommu = std::make_unique<uiommu::Uiommu>(machine, *revision);
     uiommu->AddNodes(dev);
+  }
+  const auto merging = std::ranges::find(merge::kRevisions, early_api, &merge::Revision::name);
+  if (merging != merge::kRevisions.end()) {
+    merge = std::make_unique<merge::Merge>(machine, *merging);
+    merge->AddNodes(dev_vfio);
   }
   client.mm().Map(kArguments, kPageSize);
 }

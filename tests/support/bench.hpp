@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include "machine/door.hpp"
+#include "merge/nodes.hpp"
 #include "support/fake_client.hpp"
 #include "support/fake_environment.hpp"
 #include "support/test_models.hpp"
@@ -123,8 +124,10 @@ class Bench {
   FakeEnvironment environment;
   Trace trace;
   Machine machine;
+  // Those that there are.
   std::unique_ptr<vfio::Vfio> vfio;
-  std::unique_ptr<uiommu::Uiommu> uiommu;  // null without an early interface
+  std::unique_ptr<uiommu::Uiommu> uiommu;
+  std::unique_ptr<merge::Merge> merge;
   Directory dev_vfio, dev;
   Door door;
   FakeClient client;  // goes first, and its open files with it

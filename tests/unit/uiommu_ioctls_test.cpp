@@ -61,7 +61,8 @@ TEST_CASE("A-jul has other names and, from UNMASK_IRQ on, other numbers", "[uiom
 }
 
 TEST_CASE("an ioctl that a revision does not have is EINVAL, not ENOTTY", "[uiommu]") {
-  for (const std::string_view revision : kEarlyApis) {
+  for (const auto& [revision, replaces_vfio] : kEarlyApis) {
+    if (replaces_vfio) continue;
     EarlyBench bench(revision);
     const int device = bench.OpenDevice();
     CHECK(bench.Ioctl(device, 0x3b64) == -EINVAL);

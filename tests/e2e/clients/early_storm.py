@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Random calls on the nodes of 2010 and 2011: whatever they come to, the emulator goes on.
+"""Random calls on the nodes of 2010 to 2012: whatever they come to, the emulator goes on.
 
-usage: uiommu_storm.py SECONDS [SEED]
+usage: early_storm.py SECONDS [SEED]
 
-Ends with 0 when the devices can still be opened afterwards.
+Ends with 0 when the nodes can still be opened afterwards.
 """
 import ctypes
 import mmap
@@ -13,10 +13,20 @@ import struct
 import sys
 import time
 
-NODES = [("/dev/vfio0", os.O_RDWR), ("/dev/vfio1", os.O_RDWR), ("/dev/uiommu", os.O_RDONLY)]
-# Of all revisions, and two that none has.
+UIOMMU = os.path.exists("/dev/uiommu")
+NODES = ([("/dev/vfio0", os.O_RDWR), ("/dev/vfio1", os.O_RDWR), ("/dev/uiommu", os.O_RDONLY)] if UIOMMU else
+         [("/dev/vfio/" + name, os.O_RDWR) for name in sorted(os.listdir("/dev/vfio"))])
+# Of all revisions, and some that none has.
 COMMANDS = [0xc0203b65, 0x40203b66, 0xc0203b66, 0x40043b67, 0x40043b68, 0x40043b69, 0xc0043ba7, 0xc0083b6a,
             0x40043b6b, 0x3b6c, 0x3b6d, 0x40043b6e, 0x40043b6d, 0x3b6f, 0x3b6e, 0x3b64, 0x3b70]
+if not UIOMMU:
+    COMMANDS = [0x80083b64, 0x40043b65, 0x40043b66, 0x3b66, 0x80083b69, 0xc0283b69, 0xc0283b6a, 0xc0283b6b,
+                0xc0283b6d, 0xc0283b6e, 0xc0183b6f, 0xc0103b70, 0x40043b70, 0x40043b71, 0x40043b72, 0x40043b73,
+                ] + list(range(0x3b64, 0x3b77))
+# These make descriptors: of devices, which are named, and of the IOMMU.
+OPENING = [] if UIOMMU else [0x40083b68, 0x40013b68, 0x3b67]
+NAMES = [b"0000:01:00.0\0", b"0000:02:00.0\0", b"0000:09:00.0\0"]
+MOST_FILES = 12
 BOUNDARIES = [0, 1, 2, 8, 31, 32, 33, 4095, 4096, 1 << 20, (1 << 31) - 1, 1 << 31, (1 << 32) - 1, 1 << 40,
               (1 << 63) - 1, 1 << 63, (1 << 64) - 4096, (1 << 64) - 1]
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -29,8 +39,13 @@ class Storm:
         self.dice = random.Random(seed)
         self.memory = mmap.mmap(-1, PAGES * mmap.PAGESIZE)
         self.base = ctypes.addressof(ctypes.c_char.from_buffer(self.memory))
-        self.files = [os.open(*node) for node in NODES]
+        self.nodes = [os.open(*node) for node in NODES]
+        self.opened = []
         self.eventfds = [os.eventfd(0, os.EFD_NONBLOCK) for _ in range(6)]
+
+    @property
+    def files(self):
+        return self.nodes + self.opened
 
     def word(self):
         if self.dice.random() < 0.4:
@@ -49,6 +64,16 @@ class Storm:
         ctypes.memmove(self.base, argument, len(argument))
         at = self.base if self.dice.random() < 0.9 else self.dice.choice(BOUNDARIES)
         LIBC.ioctl(self.dice.choice(self.files), ctypes.c_ulong(self.dice.choice(COMMANDS)), ctypes.c_ulong(at))
+
+    def open_by_ioctl(self):
+        name = self.dice.choice(NAMES)
+        ctypes.memmove(self.base, name, len(name))
+        fd = LIBC.ioctl(self.dice.choice(self.nodes), ctypes.c_ulong(self.dice.choice(OPENING)),
+                        ctypes.c_ulong(self.base))
+        if fd >= 0:
+            self.opened.append(fd)
+        if len(self.opened) > MOST_FILES:
+            os.close(self.opened.pop(self.dice.randrange(MOST_FILES)))
 
     def offset(self):
         shift = self.dice.choice([32, 40, 48])
@@ -71,8 +96,8 @@ class Storm:
 
     def open_again(self):
         which = self.dice.randrange(len(NODES))
-        os.close(self.files[which])
-        self.files[which] = os.open(*NODES[which])
+        os.close(self.nodes[which])
+        self.nodes[which] = os.open(*NODES[which])
 
     def renew_eventfd(self):
         which = self.dice.randrange(len(self.eventfds))
@@ -87,6 +112,7 @@ class Storm:
     def run(self, seconds):
         steps = [self.ioctl] * 10 + [self.read, self.write] * 3 + [self.map, self.open_again, self.renew_eventfd,
                                                                    self.lose_memory]
+        steps += [self.open_by_ioctl] * 2 if OPENING else []
         end = time.monotonic() + seconds
         count = 0
         while time.monotonic() < end:

@@ -1,0 +1,109 @@
+#include "merge/device.hpp"
+
+namespace vfiolab::merge {
+namespace {
+
+std::unique_ptr<early::Interrupts> MakeInterrupts(const Revision& revision, DeviceSlot& slot,
+                                                  std::function<bool()> intx_disabled) {
+  if (revision.calls == Calls::kJanuary)
+    return std::make_unique<SettableIrqs>(slot, std::move(intx_disabled));
+  return std::make_unique<early::Irqs>(slot, std::move(intx_disabled));
+}
+
+}  // namespace
+
+Device::Device(DeviceSlot& slot, const Revision& revision)
+    : function_(slot, true, [&revision](DeviceSlot& of, std::function<bool()> disabled) {
+        return MakeInterrupts(revision, of, std::move(disabled));
+      }) {}
+
+void Device::FinishGivingBack() {
+  if (!given_back_) return;
+  const auto done = std::move(given_back_);
+  done();  // destroys this
+}
+
+DeviceFile::DeviceFile(Device& device, Group& group)
+    : device_(device),
+      group_(group),
+      set_(group.set()),
+      regions_(device.slot(), {},
+               [&device]() -> early::Config& { return device.function().config(); }) {
+  device_.function().Open();
+  ++group_.open_devices;
+  set_->AddFile();
+}
+
+DeviceFile::~DeviceFile() {
+  device_.function().Close();
+  --group_.open_devices;
+  set_->RemoveFile();
+}
+
+Result<> DeviceFile::Mmap(CallContext& caller, const MmapRequest& request) {
+  TRY(regions_.CheckMmap(caller, request));
+  const PciIdentity& identity = device_.slot().device().identity();
+  const auto [region, at] = regions_.PlaceOf(request.offset);
+  const u64 table = identity.msix_table_offset;
+  if (set_->revision().protects_msix_table && identity.msix_vectors > 0 &&
+      region == identity.msix_bar &&
+      at < table + u64{identity.msix_vectors} * PCI_MSIX_ENTRY_SIZE && at + request.length > table)
+    return Fail(EINVAL, "the MSI-X table cannot be mapped");
+  mapped_ = true;
+  return {};
+}
+
+u64 DeviceFile::RegionSize(u32 index) const {
+  const DeviceSlot& slot = device_.slot();
+  if (index < early::Regions::kRom) return slot.bars()[index] ? slot.bars()[index]->size : 0;
+  if (index == early::Regions::kRom) return slot.rom_layout() ? slot.rom_layout()->size : 0;
+  return slot.config().size();
+}
+
+u32 DeviceFile::RegionFlags(CallContext& caller, u32 index) const {
+  if (index == early::Regions::kRom) return kRegionReadOnly;
+  return index < early::Regions::kRom && regions_.CanMap(caller, index) ? kRegionMmap : 0;
+}
+
+u32 DeviceFile::IrqCount(u32 index) const {
+  const early::Irqs& irqs = device_.irqs();
+  if (index == VFIO_PCI_INTX_IRQ_INDEX) return irqs.has_intx() ? 1 : 0;
+  if (index == VFIO_PCI_MSIX_IRQ_INDEX) return irqs.MsixVectors();
+  const u32 vectors = irqs.MsiVectors();
+  if (!set_->revision().miscounts_msi || vectors == 0) return vectors;
+  return 1u << (std::bit_width(vectors - 1) << 1);
+}
+
+u32 DeviceFile::IrqFlags(u32 index) const {
+  return index == VFIO_PCI_INTX_IRQ_INDEX && IrqCount(index) > 0 ? kIrqLevel : 0;
+}
+
+Result<> DeviceFile::SetIntx(const IoctlCall& call, u32 count, ClientAddress fds) {
+  early::Irqs& irqs = device_.irqs();
+  if (!irqs.has_intx() || count > 1)
+    return Fail(EINVAL, fmt::format("the device has no {} lines", count));
+  const int fd = count == 0 ? -1 : TRY(call.caller.memory().Load<int>(fds));
+  irqs.DropIntx();
+  if (count == 0) return {};
+  if (fd < 0) return Fail(EINVAL, fmt::format("descriptor {}", fd));
+  return irqs.SetIntx(call.caller, fd);
+}
+
+Result<> DeviceFile::SetEventfds(const IoctlCall& call, u32 index, u32 count, ClientAddress fds) {
+  if (index == VFIO_PCI_INTX_IRQ_INDEX) return SetIntx(call, count, fds);
+  early::Irqs& irqs = device_.irqs();
+  const bool msix = index == VFIO_PCI_MSIX_IRQ_INDEX;
+  const auto listed = static_cast<int>(count);
+  TRY(msix ? irqs.CheckMsix(listed) : irqs.CheckMsi(listed));
+  std::vector<int> list(count);
+  TRY(call.caller.memory().Read(fds, std::as_writable_bytes(std::span{list})));
+  return msix ? irqs.SetMsix(call.caller, list) : irqs.SetMsi(call.caller, list);
+}
+
+Reply DeviceFile::Reset(const IoctlCall&) {
+  if (!device_.function().was_reset()) return Fail(EINVAL, "the function cannot be reset");
+  device_.slot().ResetFunction();
+  return 0;
+}
+
+}  // namespace vfiolab::merge

@@ -1,0 +1,44 @@
+// Tables of ioctls of which each revision of an interface has some.
+#pragma once
+#include <linux/ioctl.h>
+
+#include "uapi/ioctl_table.hpp"
+
+namespace vfiolab::uapi {
+
+// `Calls` is ordered in time.
+template <class File, class Calls>
+struct RevisedRow : IoctlRow<File> {
+  Calls first, last;  // of the revisions that have it
+  bool IsIn(Calls calls) const { return first <= calls && calls <= last; }
+};
+
+// asm-generic/ioctl.h, with the letter of VFIO.
+constexpr u32 Number(u32 direction, u32 number, std::size_t size) {
+  return direction << _IOC_DIRSHIFT | static_cast<u32>(size) << _IOC_SIZESHIFT |
+         u32{';'} << _IOC_TYPESHIFT | number;
+}
+inline constexpr u32 kNone = _IOC_NONE, kWrite = _IOC_WRITE, kRead = _IOC_READ,
+                     kBoth = _IOC_READ | _IOC_WRITE;
+constexpr u32 Plain(u32 number) { return Number(kNone, number, 0); }
+
+template <class File, class Calls, std::size_t N>
+Reply Dispatch(const RevisedRow<File, Calls> (&table)[N], File& file, Calls calls,
+               CallContext& caller, u32 command, u64 argument, int unknown) {
+  for (const auto& row : table)
+    if (row.command == command && row.IsIn(calls))
+      return (file.*row.handler)(IoctlCall{caller, row.name, argument});
+  return Fail(unknown, fmt::format("unknown ioctl {:#x}", command));
+}
+
+// For documentation checks.
+using NamedNumbers = std::vector<std::pair<const char*, u32>>;
+template <class File, class Calls, std::size_t N>
+NamedNumbers NumbersOf(const RevisedRow<File, Calls> (&table)[N], Calls calls) {
+  NamedNumbers numbers;
+  for (const auto& row : table)
+    if (row.IsIn(calls)) numbers.emplace_back(row.name, row.command);
+  return numbers;
+}
+
+}  // namespace vfiolab::uapi

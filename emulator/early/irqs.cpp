@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <linux/pci_regs.h>
+#include <linux/vfio.h>
 
 #include <algorithm>
 #include <bit>
@@ -126,6 +127,32 @@ Result<> Irqs::SetMsix(CallContext& caller, const std::vector<int>& fds) {
   msix_ = TRY(Import(caller, fds));
   UpdateMsi();
   return {};
+}
+
+unsigned Irqs::Count(u32 index) const {
+  if (index == VFIO_PCI_INTX_IRQ_INDEX) return has_intx() ? 1 : 0;
+  return index == VFIO_PCI_MSIX_IRQ_INDEX ? MsixVectors() : MsiVectors();
+}
+
+Result<> Irqs::SetIntxEventfds(CallContext& caller, u32 count, ClientAddress fds) {
+  if (!has_intx() || count > 1)
+    return Fail(EINVAL, fmt::format("the device has no {} lines", count));
+  const int fd = count == 0 ? -1 : TRY(caller.memory().Load<int>(fds));
+  intx_.reset();
+  if (count == 0) return {};
+  if (fd < 0) return Fail(EINVAL, fmt::format("descriptor {}", fd));
+  return SetIntx(caller, fd);
+}
+
+Result<> Irqs::SetEventfds(CallContext& caller, u32 index, u32 count, ClientAddress fds) {
+  if (index == VFIO_PCI_INTX_IRQ_INDEX) return SetIntxEventfds(caller, count, fds);
+  const bool msix = index == VFIO_PCI_MSIX_IRQ_INDEX;
+  constexpr u32 kMost = 2048;  // of MSI-X
+  const int listed = static_cast<int>(std::min(count, kMost + 1));
+  TRY(msix ? CheckMsix(listed) : CheckMsi(listed));
+  std::vector<int> list(count);
+  TRY(caller.memory().Read(fds, std::as_writable_bytes(std::span{list})));
+  return msix ? SetMsix(caller, list) : SetMsi(caller, list);
 }
 
 // With both enabled, which nothing forbids, a device uses MSI-X.

@@ -21,7 +21,6 @@ class Irqs final : public InterruptSink, public Interrupts {
   // The eventfd that INTx signals; the one before is let go in any case. EINVAL: the device has no
   // INTx, or MSI is in use. EBADF, EINVAL: no eventfd. A negative descriptor: none.
   Result<> SetIntx(CallContext& caller, int fd);
-  void DropIntx() { intx_.reset(); }
   // INTx may come again, unless the client has disabled it in config space.
   void EndOfIntx();
   // An eventfd that says the same. EBUSY: there is one. ENODEV: none to be taken away.
@@ -35,9 +34,10 @@ class Irqs final : public InterruptSink, public Interrupts {
   Result<> CheckMsi(int count) const;
   Result<> CheckMsix(int count) const;
 
-  // How many vectors the device has; 0 without the capability.
-  unsigned MsiVectors() const;
-  unsigned MsixVectors() const;
+  // Interrupts by their index of 2011 (VFIO_PCI_INTX_IRQ_INDEX ...): how many there are, and
+  // `count` eventfds for them at `fds`, as SetIntx() and its kin take them. EFAULT: out of reach.
+  unsigned Count(u32 index) const;
+  Result<> SetEventfds(CallContext& caller, u32 index, u32 count, ClientAddress fds);
 
   // Interrupts
   void OnIntxDisable(bool disabled) override;
@@ -51,6 +51,9 @@ class Irqs final : public InterruptSink, public Interrupts {
   using Vectors = std::vector<Eventfd>;
   static Result<> CheckList(const Vectors& now, int count, unsigned most);
   static Result<Vectors> Import(CallContext& caller, const std::vector<int>& fds);
+  unsigned MsiVectors() const;
+  unsigned MsixVectors() const;
+  Result<> SetIntxEventfds(CallContext& caller, u32 count, ClientAddress fds);
   void Mask(bool masked);
   void UpdateMsi();
   void Signal(const Eventfd& eventfd, std::string_view what);

@@ -149,6 +149,12 @@ Reply Regions::Store(std::span<const std::byte> from, u64 offset) {
   });
 }
 
+u64 Regions::Size(u32 region) const {
+  if (IsBar(region)) return slot_.bars()[region] ? slot_.bars()[region]->size : 0;
+  if (region == kRom) return slot_.rom_layout() ? slot_.rom_layout()->size : 0;
+  return region == rules_.config ? slot_.config().size() : 0;
+}
+
 bool Regions::IsMemory(u32 region) const {
   return IsBar(region) && slot_.bars()[region] && !slot_.bars()[region]->io;
 }

@@ -36,6 +36,8 @@ class Regions {
   // EINVAL: it cannot be mapped.
   Result<> CheckMmap(CallContext& caller, const MmapRequest& request) const;
 
+  // Of a region; 0 where there is none.
+  u64 Size(u32 region) const;
   // Whether a mapping of the BAR by this client could reach it.
   bool CanMap(CallContext& caller, u32 bar) const;
 

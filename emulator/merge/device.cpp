@@ -53,51 +53,20 @@ Result<> DeviceFile::Mmap(CallContext& caller, const MmapRequest& request) {
   return {};
 }
 
-u64 DeviceFile::RegionSize(u32 index) const {
-  const DeviceSlot& slot = device_.slot();
-  if (index < early::Regions::kRom) return slot.bars()[index] ? slot.bars()[index]->size : 0;
-  if (index == early::Regions::kRom) return slot.rom_layout() ? slot.rom_layout()->size : 0;
-  return slot.config().size();
-}
-
 u32 DeviceFile::RegionFlags(CallContext& caller, u32 index) const {
   if (index == early::Regions::kRom) return kRegionReadOnly;
   return index < early::Regions::kRom && regions_.CanMap(caller, index) ? kRegionMmap : 0;
 }
 
 u32 DeviceFile::IrqCount(u32 index) const {
-  const early::Irqs& irqs = device_.irqs();
-  if (index == VFIO_PCI_INTX_IRQ_INDEX) return irqs.has_intx() ? 1 : 0;
-  if (index == VFIO_PCI_MSIX_IRQ_INDEX) return irqs.MsixVectors();
-  const u32 vectors = irqs.MsiVectors();
-  if (!set_->revision().miscounts_msi || vectors == 0) return vectors;
-  return 1u << (std::bit_width(vectors - 1) << 1);
+  const u32 count = device_.irqs().Count(index);
+  if (index != VFIO_PCI_MSI_IRQ_INDEX || count == 0 || !set_->revision().miscounts_msi)
+    return count;
+  return 1u << (std::bit_width(count - 1) << 1);
 }
 
 u32 DeviceFile::IrqFlags(u32 index) const {
   return index == VFIO_PCI_INTX_IRQ_INDEX && IrqCount(index) > 0 ? kIrqLevel : 0;
-}
-
-Result<> DeviceFile::SetIntx(const IoctlCall& call, u32 count, ClientAddress fds) {
-  early::Irqs& irqs = device_.irqs();
-  if (!irqs.has_intx() || count > 1)
-    return Fail(EINVAL, fmt::format("the device has no {} lines", count));
-  const int fd = count == 0 ? -1 : TRY(call.caller.memory().Load<int>(fds));
-  irqs.DropIntx();
-  if (count == 0) return {};
-  if (fd < 0) return Fail(EINVAL, fmt::format("descriptor {}", fd));
-  return irqs.SetIntx(call.caller, fd);
-}
-
-Result<> DeviceFile::SetEventfds(const IoctlCall& call, u32 index, u32 count, ClientAddress fds) {
-  if (index == VFIO_PCI_INTX_IRQ_INDEX) return SetIntx(call, count, fds);
-  early::Irqs& irqs = device_.irqs();
-  const bool msix = index == VFIO_PCI_MSIX_IRQ_INDEX;
-  const auto listed = static_cast<int>(count);
-  TRY(msix ? irqs.CheckMsix(listed) : irqs.CheckMsi(listed));
-  std::vector<int> list(count);
-  TRY(call.caller.memory().Read(fds, std::as_writable_bytes(std::span{list})));
-  return msix ? irqs.SetMsix(call.caller, list) : irqs.SetMsi(call.caller, list);
 }
 
 Reply DeviceFile::Reset(const IoctlCall&) {

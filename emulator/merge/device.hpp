@@ -101,15 +101,11 @@ class DeviceFile final : public OpenFile {
   template <class Info>
   Reply AnswerIrqInfo(const IoctlCall& call);
 
-  // How long a region is, 0 where there is none, and whether it can be mapped or only be read.
-  u64 RegionSize(u32 index) const;
+  // Whether a region can be mapped or only be read.
   u32 RegionFlags(CallContext& caller, u32 index) const;
   static u64 RegionOffset(u32 index) { return u64{index} << kRegionShift; }
   u32 IrqCount(u32 index) const;
   u32 IrqFlags(u32 index) const;
-  // Lets `count` descriptors at `fds` be signalled.
-  Result<> SetEventfds(const IoctlCall& call, u32 index, u32 count, ClientAddress fds);
-  Result<> SetIntx(const IoctlCall& call, u32 count, ClientAddress fds);
 
   struct Table;
   Device& device_;

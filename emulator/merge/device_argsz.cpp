@@ -20,7 +20,7 @@ Reply DeviceFile::GetRegionInfo(const IoctlCall& call) {
   TRY(CopyIn(call, info));
   if (info.index >= kRegions) return Fail(EINVAL, fmt::format("no region {}", info.index));
   info.offset = RegionOffset(info.index);
-  info.size = RegionSize(info.index);
+  info.size = regions_.Size(info.index);
   info.flags = RegionFlags(call.caller, info.index);
   TRY(CopyOut(call, info));
   return 0;
@@ -45,7 +45,7 @@ Reply DeviceFile::SetIrqEventfds(const IoctlCall& call) {
     return Fail(EINVAL, fmt::format("argsz {} is short of {} eventfds", set.argsz, set.count));
   if (set.count > IrqCount(set.index))
     return Fail(EINVAL, fmt::format("{} eventfds for {}", set.count, IrqCount(set.index)));
-  TRY(SetEventfds(call, set.index, set.count, call.pointer() + sizeof set));
+  TRY(device_.irqs().SetEventfds(call.caller, set.index, set.count, call.pointer() + sizeof set));
   return 0;
 }
 

@@ -29,7 +29,7 @@ Reply DeviceFile::GetRegionInfoOctober(const IoctlCall& call) {
   TRY(call.caller.memory().Read(call.pointer(), given));
   if (info.index >= kRegions) return Fail(EINVAL, fmt::format("no region {}", info.index));
   info.offset = RegionOffset(info.index);
-  info.size = RegionSize(info.index);
+  info.size = regions_.Size(info.index);
   info.flags = RegionFlags(call.caller, info.index);
   TRY(call.caller.memory().Write(call.pointer(), given));
   return 0;
@@ -62,7 +62,8 @@ Reply DeviceFile::SetIrqEventfdsOctober(const IoctlCall& call) {
   TRY(call.caller.memory().Read(call.pointer(), BytesOf(head)));
   if (head.index >= kIrqs) return Fail(EINVAL, fmt::format("no interrupt index {}", head.index));
   if (head.count < 0) return Fail(EINVAL, fmt::format("{} eventfds", head.count));
-  TRY(SetEventfds(call, head.index, static_cast<u32>(head.count), call.pointer() + sizeof head));
+  TRY(device_.irqs().SetEventfds(call.caller, head.index, static_cast<u32>(head.count),
+                                 call.pointer() + sizeof head));
   return 0;
 }
 

@@ -142,11 +142,8 @@ Result<> DeviceFile::Mmap(CallContext& caller, const MmapRequest& request) {
 }
 
 Result<u64> DeviceFile::BarLength(u32 bar) const {
-  const DeviceSlot& slot = device_.slot();
-  const auto& bars = slot.bars();
-  if (bar > bars.size()) return Fail(EINVAL, fmt::format("no BAR{}", bar));
-  if (bar == bars.size()) return slot.rom_layout() ? slot.rom_layout()->size : u64{0};
-  return bars[bar] ? bars[bar]->size : u64{0};
+  if (bar > early::Regions::kRom) return Fail(EINVAL, fmt::format("no BAR{}", bar));
+  return regions_.Size(bar);
 }
 
 Reply DeviceFile::GetBarLength(const IoctlCall& call) {

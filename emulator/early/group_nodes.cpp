@@ -1,0 +1,98 @@
+#include "early/group_nodes.hpp"
+
+#include <fmt/format.h>
+
+namespace vfiolab::early {
+
+class GroupNodes::PciDriver final : public Driver {
+ public:
+  explicit PciDriver(GroupInterface& interface) : interface_(interface) {}
+  bool manages_dma() const override { return true; }
+  bool Matches(const DeviceSlot&) const override { return false; }
+  void Probe(DeviceSlot& slot) override { interface_.OnBound(slot); }
+  void Remove(DeviceSlot& slot, std::function<void()> done) override {
+    interface_.OnUnbinding(slot, std::move(done));
+  }
+  bool can_make_virtual_functions() const override { return false; }
+
+ private:
+  GroupInterface& interface_;
+};
+
+class GroupNodes::Listener final : public DriverListener {
+ public:
+  explicit Listener(GroupNodes& nodes) : nodes_(nodes) {}
+  void OnBound(DeviceSlot&) override {}
+  void OnUnbinding(DeviceSlot&, const std::string&) override {}
+  void OnLettingGo(DeviceSlot&, const std::string&) override {}
+  void OnUnbound(DeviceSlot&, const std::string&) override {}
+  void OnAdded(DeviceSlot& slot) override { nodes_.OnAdded(slot); }
+  void OnRemoved(DeviceSlot& slot) override { nodes_.OnRemoved(slot); }
+  void OnVirtualFunction(DeviceSlot&, bool) override {}
+  void OnClassDevice(const ClassDevice&, bool) override {}
+
+ private:
+  GroupNodes& nodes_;
+};
+
+GroupNodes::GroupNodes(Machine& machine, const Names& names, GroupInterface& interface)
+    : machine_(machine), names_(names), interface_(interface) {
+  machine.pci_bus().Register(std::string(kEarlyVfio), std::make_unique<PciDriver>(interface));
+  machine.pci_bus().ProbeAll(std::string(kEarlyVfio));
+  machine.pci_bus().AddListener(std::make_unique<Listener>(*this));
+  for (const auto& [id, group] : machine.groups()) AddClassDevice(group);
+}
+
+std::string GroupNodes::NameOf(const IommuGroup& group) const {
+  return fmt::format("{}{}", names_.prefix, group.id());
+}
+
+// The first function brings the node, and each is shown.
+void GroupNodes::OnAdded(DeviceSlot& slot) {
+  IommuGroup& group = slot.group();
+  if (group.devices().size() == 1)
+    AddNode(group);
+  else
+    machine_.pci_bus().RemoveClassDevice(NameOf(group));
+  AddClassDevice(group);
+  if (interface_.Claims(group)) slot.set_driver_override(std::string(kEarlyVfio));
+}
+
+void GroupNodes::OnRemoved(DeviceSlot& slot) {
+  IommuGroup& group = slot.group();
+  machine_.pci_bus().RemoveClassDevice(NameOf(group));
+  if (!group.devices().empty()) return AddClassDevice(group);
+  if (nodes_ != nullptr) nodes_->Remove(NameOf(group));
+  interface_.OnEmptied(group);
+}
+
+void GroupNodes::AddClassDevice(const IommuGroup& group) {
+  if (group.devices().empty()) return;
+  const std::string name = NameOf(group);
+  ClassDevice device{.class_name = "vfio",
+                     .name = name,
+                     .node = "vfio/" + name,
+                     .minor = group.id(),
+                     .parent = nullptr,
+                     .members = {},
+                     .attributes = {}};
+  if (names_.lists_members) device.members.assign(group.devices().begin(), group.devices().end());
+  machine_.pci_bus().AddClassDevice(std::move(device));
+}
+
+void GroupNodes::AddNode(IommuGroup& group) {
+  if (nodes_ == nullptr || group.devices().empty()) return;
+  // Who has looked the node up may open it when the last function has gone.
+  const auto open = [this, &group](CallContext&) -> Result<std::shared_ptr<OpenFile>> {
+    if (group.devices().empty()) return Fail(ENODEV, "the group has no device");
+    return interface_.Open(group);
+  };
+  nodes_->Add(NameOf(group), std::make_shared<DeviceNode>(0600, open));
+}
+
+void GroupNodes::AddNodes(Directory& dev_vfio) {
+  nodes_ = &dev_vfio;
+  for (auto& [id, group] : machine_.groups()) AddNode(group);
+}
+
+}  // namespace vfiolab::early

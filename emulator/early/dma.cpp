@@ -82,6 +82,10 @@ void Cut(Ioas& ioas, IovaRange range) {
   }
 }
 
+void Cut(Ioas& ioas, u64 iova, u64 size) {
+  if (size > 0) Cut(ioas, {iova, iova + std::min(size - 1, ~u64{0} - iova)});
+}
+
 u64 LockedPages(const Ioas& ioas) {
   u64 pages = 0;
   for (const auto& [iova, mapping] : ioas.mappings()) pages += mapping.locked_pages;

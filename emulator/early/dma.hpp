@@ -40,6 +40,8 @@ Result<> CheckTranslatable(const Iommu& iommu, IovaRange range);
 Ioas::Mappings::iterator Remove(Ioas& ioas, Ioas::Mappings::iterator it);
 // Removes what is mapped in the range; of what lies across its borders, the part inside.
 void Cut(Ioas& ioas, IovaRange range);
+// The same of `size` bytes from `iova` on, at most up to the end of all addresses.
+void Cut(Ioas& ioas, u64 iova, u64 size);
 void RemoveAll(Ioas& ioas);
 u64 LockedPages(const Ioas& ioas);
 

@@ -53,16 +53,23 @@ void Emulation::MakeInterfaces() {
   if (const auto revision = std::ranges::find(merge::kRevisions, api, &merge::Revision::name);
       revision != merge::kRevisions.end())
     merge_ = std::make_unique<merge::Merge>(machine_, *revision);
+  if (api == kAugustApi) august_ = std::make_unique<august::August>(machine_);
+}
+
+// Where an unknown one is ENOSYS; and where those that return descriptors have numbers of ours.
+bool Emulation::WantsIoctls() const {
+  return (merge_ && merge_->answers_enosys()) || august_ != nullptr;
 }
 
 void Emulation::BuildTree() {
   Directory& nodes = root_->Make("dev/vfio");
   if (vfio_) vfio_->AddNodes(nodes);
   if (merge_) merge_->AddNodes(nodes);
+  if (august_) august_->AddNodes(nodes, root_->Make("dev"));
   if (uiommu_) uiommu_->AddNodes(root_->Make("dev"));
   root_->Add(kWantedCalls, std::make_shared<TextFile>([this] {
                return fmt::format("{}\n{}\n", machine_.hears_unmaps() ? kWantedMemory : "",
-                                  merge_ && merge_->answers_enosys() ? kWantedIoctls : "");
+                                  WantsIoctls() ? kWantedIoctls : "");
              }));
   sysfs::AddSysfs(machine_, root_->Make("sys"),
                   static_cast<unsigned>(std::max(1L, ::sysconf(_SC_NPROCESSORS_ONLN))), &nodes);

@@ -5,6 +5,7 @@
 #include <string>
 #include <thread>
 
+#include "august/nodes.hpp"
 #include "merge/nodes.hpp"
 #include "topology/config_error.hpp"
 #include "topology/spec.hpp"
@@ -41,6 +42,7 @@ class Emulation {
 
  private:
   void MakeInterfaces();
+  bool WantsIoctls() const;
   void BuildTree();
   Result<> StartCuse();
   // Whether some device has registers that can be mapped.
@@ -56,6 +58,7 @@ class Emulation {
   std::unique_ptr<vfio::Vfio> vfio_;
   std::unique_ptr<uiommu::Uiommu> uiommu_;
   std::unique_ptr<merge::Merge> merge_;
+  std::unique_ptr<august::August> august_;
   std::shared_ptr<Directory> root_ = std::make_shared<Directory>();
   std::unique_ptr<EventLoop> loop_;
   std::unique_ptr<FileCalls> calls_;

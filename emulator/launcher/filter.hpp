@@ -26,7 +26,7 @@ inline constexpr std::string_view kWantedMemory = "memory", kWantedIoctls = "ioc
 struct HandedOver {
   Extent extent = Extent::kUntraced;
   bool memory = false;  // also what takes memory away from the process, which is to be traced
-  bool ioctls = false;  // also each ioctl of VFIO: of ENOSYS, FUSE would make ENOTTY
+  bool ioctls = false;  // also each ioctl of VFIO
 };
 
 // What the file says.

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/bytes.hpp"
+#include "machine/august_policies.hpp"
 
 namespace vfiolab {
 
@@ -66,15 +67,19 @@ struct EarlyApi {
 };
 
 inline constexpr std::array kEarlyApis = {
-    EarlyApi{"A5"},       EarlyApi{"A6"},       EarlyApi{"A-jun"},
-    EarlyApi{"A-jul-15"}, EarlyApi{"A-jul"},    EarlyApi{"B0", true},
-    EarlyApi{"B1", true}, EarlyApi{"B2", true}, EarlyApi{"B3", true},
+    EarlyApi{"A5"},       EarlyApi{"A6"},          EarlyApi{"A-jun"},    EarlyApi{"A-jul-15"},
+    EarlyApi{"A-jul"},    EarlyApi{"A-aug", true}, EarlyApi{"B0", true}, EarlyApi{"B1", true},
+    EarlyApi{"B2", true}, EarlyApi{"B3", true},
 };
+
+// The proposals of August 2011, which no kernel ever had.
+inline constexpr std::string_view kAugustApi = "A-aug";
 
 struct Kernel {
   KernelVersion version = kKernelVersions.front();
   bool line_interrupts = true;        // CONFIG_VFIO_PCI_INTX
   std::optional<EarlyApi> early_api;  // one of kEarlyApis
+  AugustPolicies policies;            // of kAugustApi
 
   bool has_early_api() const { return early_api.has_value(); }
   // Whether today's interface is there.

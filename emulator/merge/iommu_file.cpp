@@ -58,15 +58,11 @@ Reply IommuFile::MapOctober(const IoctlCall& call) {
   return 0;
 }
 
-void IommuFile::Cut(u64 iova, u64 size) {
-  if (size > 0) early::Cut(*set_->ioas(), {iova, iova + std::min(size - 1, ~u64{0} - iova)});
-}
-
 Reply IommuFile::UnmapOctober(const IoctlCall& call) {
   const auto map = TRY(call.caller.memory().Load<october::DmaMap>(call.pointer()));
   if (!early::IsAligned(map.iova | map.size))
     return Fail(EINVAL, fmt::format("{:#x} or {:#x} is not made of pages", map.iova, map.size));
-  Cut(map.iova, map.size);
+  early::Cut(*set_->ioas(), map.iova, map.size);
   TRY(call.caller.memory().Store(call.pointer(), map));
   return 0;
 }
@@ -119,7 +115,7 @@ Reply IommuFile::Unmap(const IoctlCall& call) {
   if (unmap.flags != 0) return Fail(EINVAL, fmt::format("flags {:#x}", unmap.flags));
   if (!early::IsAligned(unmap.iova | unmap.size, page))
     return Fail(EINVAL, fmt::format("{:#x} or {:#x} is not made of pages", unmap.iova, unmap.size));
-  Cut(unmap.iova, unmap.size);
+  early::Cut(*set_->ioas(), unmap.iova, unmap.size);
   TRY(CopyOut(call, unmap));
   return 0;
 }

@@ -30,9 +30,6 @@ class IommuFile final : public OpenFile {
   Reply Map(const IoctlCall& call);
   Reply Unmap(const IoctlCall& call);
 
-  // Removes what is mapped there, up to the end of all addresses.
-  void Cut(u64 iova, u64 size);
-
   struct Table;
   std::shared_ptr<IommuSet> set_;
 };

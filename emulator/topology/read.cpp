@@ -11,6 +11,7 @@
 #include "machine/pci_bus_type.hpp"
 #include "topology/edit_distance.hpp"
 #include "topology/json_reader.hpp"
+#include "topology/policies.hpp"
 #include "topology/text.hpp"
 
 namespace vfiolab::topology {
@@ -257,9 +258,9 @@ bool IsTopologyName(std::string_view name) {
 
 Draft Read(const nlohmann::json& root, ErrorList& errors) {
   Draft draft;
-  const JsonObject fields(
-      JsonValue(root, "", errors),
-      {"$schema", "name", "description", "api", "kernel", "iommu", "bridges", "devices", "groups"});
+  const JsonObject fields(JsonValue(root, "", errors),
+                          {"$schema", "name", "description", "api", "policies", "kernel", "iommu",
+                           "bridges", "devices", "groups"});
   ReadText(fields.Find("$schema"), kLongestDescription);  // for editors only
   if (const auto name = fields.Find("name")) {
     const auto text = name->Text("a name like \"edu\"");
@@ -269,6 +270,11 @@ Draft Read(const nlohmann::json& root, ErrorList& errors) {
   }
   draft.description = ReadText(fields.Find("description"), kLongestDescription);
   if (const auto api = fields.Find("api")) ReadApi(*api, draft);
+  if (const auto policies = fields.Find("policies")) {
+    draft.kernel.policies = ReadPolicies(*policies);
+    if (draft.kernel.early_api_name() != kAugustApi)
+      policies->Report("only proposals of August 2011 have policies", "write \"api\": \"A-aug\"");
+  }
   if (const auto kernel = fields.Find("kernel")) ReadKernel(*kernel, draft);
   if (const auto iommu = fields.Find("iommu")) ReadIommu(*iommu, draft);
   ReadLists(fields, draft);

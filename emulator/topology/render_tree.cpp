@@ -145,7 +145,8 @@ std::string RenderTree(const TopologySpec& spec, const DescribeDevice& describe)
   if (!spec.description.empty()) text += ": " + spec.description;
   text += "\n\n" + RenderIommu(spec.iommu);
   if (spec.kernel.early_api)
-    text += fmt::format("\ninterface {}\n   devices with the driver vfio\n", spec.kernel.early_api->name);
+    text += fmt::format("\ninterface {}\n   devices with the driver vfio\n",
+                        spec.kernel.early_api->name);
   Tree tree(spec, describe);
   for (const GroupSpec& group : spec.groups)
     tree.AddSection(fmt::format("group {}", group.id), group.members);

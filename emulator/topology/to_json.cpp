@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "topology/policies.hpp"
 #include "topology/show.hpp"
 #include "topology/text.hpp"
 
@@ -75,6 +76,7 @@ json ToJson(const TopologySpec& spec, const DeviceFacts& facts) {
       {"devices", devices},
       {"groups", groups}};
   if (spec.kernel.early_api) told["api"] = spec.kernel.early_api->name;
+  if (spec.kernel.early_api_name() == kAugustApi) told["policies"] = ToJson(spec.kernel.policies);
   return told;
 }
 

@@ -3,7 +3,7 @@
 #include <memory>
 
 #include "iommu/ioas.hpp"
-#include "vfs/open_file.hpp"
+#include "vfs/node.hpp"
 
 namespace vfiolab::uiommu {
 
@@ -33,5 +33,8 @@ class DomainFile final : public OpenFile {
  private:
   std::shared_ptr<Domain> domain_ = std::make_shared<Domain>();
 };
+
+// /dev/uiommu.
+void AddDomainNode(Directory& dev);
 
 }  // namespace vfiolab::uiommu

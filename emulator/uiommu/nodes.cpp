@@ -121,10 +121,7 @@ void Uiommu::AddNode(const DeviceSlot& slot) {
 
 void Uiommu::AddNodes(Directory& dev) {
   nodes_ = &dev;
-  dev.Add("uiommu",
-          std::make_shared<DeviceNode>(0600, [](CallContext&) -> Result<std::shared_ptr<OpenFile>> {
-            return std::shared_ptr<OpenFile>(std::make_shared<DomainFile>());
-          }));
+  AddDomainNode(dev);
   for (const auto& [slot, bound] : devices_) AddNode(*slot);
 }
 

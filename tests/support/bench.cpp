@@ -18,10 +18,11 @@ BarLayouts Layouts(const PciDevice& device, u64 base) {
   return layouts;
 }
 
-Kernel KernelWith(std::string_view early_api) {
+Kernel KernelWith(std::string_view early_api, const AugustPolicies& policies) {
   Kernel kernel;
   const auto api = std::ranges::find(kEarlyApis, early_api, &EarlyApi::name);
   if (api != kEarlyApis.end()) kernel.early_api = *api;
+  kernel.policies = policies;
   return kernel;
 }
 
@@ -33,8 +34,10 @@ Iommu VtdIommu() {
   return iommu;
 }
 
-Bench::Bench(std::vector<Placed> devices, Iommu iommu, std::string_view early_api)
-    : machine(environment, trace, std::move(iommu), KernelWith(early_api)), door(machine) {
+Bench::Bench(std::vector<Placed> devices, Iommu iommu, std::string_view early_api,
+             const AugustPolicies& policies)
+    : machine(environment, trace, std::move(iommu), KernelWith(early_api, policies)),
+      door(machine) {
   machine.AddBridge({0, 0, 0x1c, 0}, 1, 1);
   machine.AddBridge({0, 0, 0x1c, 1}, 2, 2);
   u64 base = 0xe0000000;
@@ -59,6 +62,10 @@ Bench::Bench(std::vector<Placed> devices, Iommu iommu, std::string_view early_ap
   if (merging != merge::kRevisions.end()) {
     merge = std::make_unique<merge::Merge>(machine, *merging);
     merge->AddNodes(dev_vfio);
+  }
+  if (early_api == kAugustApi) {
+    august = std::make_unique<august::August>(machine);
+    august->AddNodes(dev_vfio, dev);
   }
   client.mm().Map(kArguments, kPageSize);
 }

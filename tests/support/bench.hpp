@@ -4,6 +4,7 @@
 
 #include <stdexcept>
 
+#include "august/nodes.hpp"
 #include "machine/door.hpp"
 #include "merge/nodes.hpp"
 #include "support/fake_client.hpp"
@@ -54,7 +55,8 @@ class Bench {
   static constexpr u64 kArguments = 0x10000;
 
   explicit Bench(std::vector<Placed> devices = {{kFirst, &fake_devices::kEdu, 1}},
-                 Iommu iommu = VtdIommu(), std::string_view early_api = {});
+                 Iommu iommu = VtdIommu(), std::string_view early_api = {},
+                 const AugustPolicies& policies = {});
 
   DeviceSlot& slot(Bdf bdf = kFirst) { return *machine.device(bdf); }
   // Everything that the trace has said so far.
@@ -128,6 +130,7 @@ class Bench {
   std::unique_ptr<vfio::Vfio> vfio;
   std::unique_ptr<uiommu::Uiommu> uiommu;
   std::unique_ptr<merge::Merge> merge;
+  std::unique_ptr<august::August> august;
   Directory dev_vfio, dev;
   Door door;
   FakeClient client;  // goes first, and its open files with it

@@ -7,6 +7,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "august/files.hpp"
 #include "fake_devices/models.hpp"
 #include "merge/device.hpp"
 #include "merge/iommu_file.hpp"
@@ -151,10 +152,13 @@ TEST_CASE("docs/supported.md calls exactly the ioctls supported that the tables 
     for (const auto& [name, number] : uiommu::DeviceFile::IoctlNumbers(revision))
       in_tables.insert(name);
   for (const merge::Revision& revision : merge::kRevisions)
-    for (const auto& numbers : {merge::GroupFile::IoctlNumbers(revision),
-                                merge::IommuFile::IoctlNumbers(revision),
-                                merge::DeviceFile::IoctlNumbers(revision)})
+    for (const auto& numbers :
+         {merge::GroupFile::IoctlNumbers(revision), merge::IommuFile::IoctlNumbers(revision),
+          merge::DeviceFile::IoctlNumbers(revision)})
       for (const auto& [name, number] : numbers) in_tables.insert(name);
+  for (const auto& numbers :
+       {august::GroupFile::IoctlNumbers(), august::DeviceFile::IoctlNumbers()})
+    for (const auto& [name, number] : numbers) in_tables.insert(name);
   REQUIRE(!in_tables.empty());
   CHECK(Documented("supported") == in_tables);
 }

@@ -200,6 +200,18 @@ TEST_CASE("the schema has the early interfaces that there are, and none is the d
   CHECK_FALSE(Loaded(R"({"devices": [], "groups": []})").kernel.has_early_api());
 }
 
+TEST_CASE("each policy in the schema is read, told again, and shown", "[topology]") {
+  const auto schema = nlohmann::json::parse(TextOf(kSourceDir + "/topologies/schema.json"));
+  const auto told = [](const std::string& key, const nlohmann::json& value) {
+    const std::string text = R"({"api": "A-aug", "policies": {")" + key + R"(": )" + value.dump() +
+                             R"(}, "devices": [], "groups": []})";
+    return ToJson(Loaded(text))["policies"][key];
+  };
+  for (const auto& [key, policy] : schema["properties"]["policies"]["properties"].items())
+    for (const auto& value : policy.value("enum", nlohmann::json{true, false}))
+      CHECK(told(key, value) == value);
+}
+
 TEST_CASE("every key in the schema is a key that is read", "[topology]") {
   const auto schema = nlohmann::json::parse(TextOf(kSourceDir + "/topologies/schema.json"));
   const auto keys_are_known = [](const nlohmann::json& object, const std::string& pointer) {
@@ -212,6 +224,7 @@ TEST_CASE("every key in the schema is a key that is read", "[topology]") {
   };
   keys_are_known(schema, "");
   keys_are_known(schema["properties"]["kernel"], "/kernel");
+  keys_are_known(schema["properties"]["policies"], "/policies");
   keys_are_known(schema["$defs"]["iommu"], "/iommu");
   keys_are_known(schema["$defs"]["reserved"], "/iommu/reserved/0");
   keys_are_known(schema["$defs"]["bridge"], "/bridges/0");

@@ -13,9 +13,11 @@ import struct
 import sys
 import time
 
-UIOMMU = os.path.exists("/dev/uiommu")
-NODES = ([("/dev/vfio0", os.O_RDWR), ("/dev/vfio1", os.O_RDWR), ("/dev/uiommu", os.O_RDONLY)] if UIOMMU else
+UIOMMU = os.path.exists("/dev/vfio0")
+NODES = ([("/dev/vfio0", os.O_RDWR), ("/dev/vfio1", os.O_RDWR)] if UIOMMU else
          [("/dev/vfio/" + name, os.O_RDWR) for name in sorted(os.listdir("/dev/vfio"))])
+if os.path.exists("/dev/uiommu"):
+    NODES.append(("/dev/uiommu", os.O_RDONLY))
 # Of all revisions, and some that none has.
 COMMANDS = [0xc0203b65, 0x40203b66, 0xc0203b66, 0x40043b67, 0x40043b68, 0x40043b69, 0xc0043ba7, 0xc0083b6a,
             0x40043b6b, 0x3b6c, 0x3b6d, 0x40043b6e, 0x40043b6d, 0x3b6f, 0x3b6e, 0x3b64, 0x3b70]
@@ -23,8 +25,11 @@ if not UIOMMU:
     COMMANDS = [0x80083b64, 0x40043b65, 0x40043b66, 0x3b66, 0x80083b69, 0xc0283b69, 0xc0283b6a, 0xc0283b6b,
                 0xc0283b6d, 0xc0283b6e, 0xc0183b6f, 0xc0103b70, 0x40043b70, 0x40043b71, 0x40043b72, 0x40043b73,
                 ] + list(range(0x3b64, 0x3b77))
+    # Of August 2011.
+    COMMANDS += [0x80083b20, 0x40203b21, 0x40203b22, 0x40043b23, 0x40043b24, 0x3b25, 0x80103b30, 0xc0183b31, 0xc0103b32,
+                 0x40043b33, 0x40043b34, 0x3b35, 0x40043b36, 0x40043b37, 0x40203b38, 0x40203b39]
 # These make descriptors: of devices, which are named, and of the IOMMU.
-OPENING = [] if UIOMMU else [0x40083b68, 0x40013b68, 0x3b67]
+OPENING = [] if UIOMMU else [0x40083b68, 0x40013b68, 0x3b67, 0x40013b26, 0x3b3b]
 NAMES = [b"0000:01:00.0\0", b"0000:02:00.0\0", b"0000:09:00.0\0"]
 MOST_FILES = 12
 BOUNDARIES = [0, 1, 2, 8, 31, 32, 33, 4095, 4096, 1 << 20, (1 << 31) - 1, 1 << 31, (1 << 32) - 1, 1 << 40,
@@ -68,7 +73,7 @@ class Storm:
     def open_by_ioctl(self):
         name = self.dice.choice(NAMES)
         ctypes.memmove(self.base, name, len(name))
-        fd = LIBC.ioctl(self.dice.choice(self.nodes), ctypes.c_ulong(self.dice.choice(OPENING)),
+        fd = LIBC.ioctl(self.dice.choice(self.files), ctypes.c_ulong(self.dice.choice(OPENING)),
                         ctypes.c_ulong(self.base))
         if fd >= 0:
             self.opened.append(fd)

@@ -1,0 +1,18 @@
+// MAP_DMA and UNMAP_DMA of the proposals, whatever descriptor they are made on.
+#pragma once
+#include <functional>
+
+#include "august/structs.hpp"
+#include "iommu/ioas.hpp"
+#include "iommu/iommu.hpp"
+#include "vfs/open_file.hpp"
+
+namespace vfiolab::august {
+
+// EINVAL: not made of pages, or `where` gives nothing. Else as early::Map().
+Result<> Map(CallContext& caller, const DmaMap& map, const Iommu& iommu,
+             const std::function<Ioas*()>& where);
+// EINVAL: not made of pages. Cuts what lies across the border.
+Result<> Unmap(const DmaMap& map, Ioas& ioas);
+
+}  // namespace vfiolab::august

@@ -1,0 +1,34 @@
+// The proposals of August 2011 on a machine: a node for each group, and /dev/uiommu where memory is
+// mapped so.
+#pragma once
+#include <map>
+#include <memory>
+
+#include "august/files.hpp"
+#include "early/group_nodes.hpp"
+
+namespace vfiolab::august {
+
+// Lives as long as any file opened through its nodes, and as the machine, whose driver it is.
+class August final : public early::GroupInterface {
+ public:
+  explicit August(Machine& machine);
+
+  // Directories that outlive this: /dev/vfio and /dev.
+  void AddNodes(Directory& dev_vfio, Directory& dev);
+
+  // early::GroupInterface
+  Result<std::shared_ptr<OpenFile>> Open(IommuGroup& group) override;
+  void OnBound(DeviceSlot& slot) override;
+  void OnUnbinding(DeviceSlot& slot, std::function<void()> done) override;
+  bool Claims(const IommuGroup&) override { return false; }
+  void OnEmptied(IommuGroup&) override {}
+
+ private:
+  Machine& machine_;
+  std::map<unsigned, std::unique_ptr<Group>> groups_;             // by id
+  std::map<const DeviceSlot*, std::unique_ptr<Device>> devices_;  // bound to "vfio"
+  std::unique_ptr<early::GroupNodes> nodes_;
+};
+
+}  // namespace vfiolab::august

@@ -25,8 +25,9 @@ class Device final {
   Result<> EnterDomain(Group& group, std::shared_ptr<uiommu::Domain> domain);
   void LeaveDomain(Group& group);
 
-  // `done` runs, and this may be destroyed, when FinishGivingBack() is called.
+  // `done` runs, and this may be destroyed, with FinishGivingBack().
   void GiveBack(std::function<void()> done) { given_back_ = std::move(done); }
+  bool wanted_back() const { return given_back_ != nullptr; }
   void FinishGivingBack();
 
  private:

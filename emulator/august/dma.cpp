@@ -19,8 +19,7 @@ Result<> Map(CallContext& caller, const DmaMap& map, const Iommu& iommu,
 Result<> Unmap(const DmaMap& map, Ioas& ioas) {
   if (!early::IsAligned(map.iova | map.size))
     return Fail(EINVAL, fmt::format("{:#x} or {:#x} is not made of pages", map.iova, map.size));
-  early::Cut(ioas, map.iova, map.size);
-  return {};
+  return early::Cut(ioas, map.iova, map.size);
 }
 
 }  // namespace vfiolab::august

@@ -12,7 +12,7 @@ namespace vfiolab::august {
 // EINVAL: not made of pages, or `where` gives nothing. Else as early::Map().
 Result<> Map(CallContext& caller, const DmaMap& map, const Iommu& iommu,
              const std::function<Ioas*()>& where);
-// EINVAL: not made of pages. Cuts what lies across the border.
+// EINVAL: not made of pages. Else as early::Cut().
 Result<> Unmap(const DmaMap& map, Ioas& ioas);
 
 }  // namespace vfiolab::august

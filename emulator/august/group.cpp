@@ -7,8 +7,8 @@
 
 namespace vfiolab::august {
 
-Group::Group(Machine& machine, IommuGroup& iommu_group)
-    : machine_(machine), iommu_group_(iommu_group) {
+Group::Group(Machine& machine, IommuGroup& iommu_group, std::function<void()> closed)
+    : machine_(machine), iommu_group_(iommu_group), closed_(std::move(closed)) {
   StandAlone();
 }
 
@@ -85,9 +85,13 @@ void Group::RemoveFile() {
 }
 
 void Group::FinishGivingBack() {
-  if (in_use()) return;
-  for (const auto devices = devices_; const auto& [bdf, device] : devices)
-    device->FinishGivingBack();
+  // With one that goes others may, too.
+  while (!in_use()) {
+    const auto waiting = std::ranges::find_if(
+        devices_, [](const auto& entry) { return entry.second->wanted_back(); });
+    if (waiting == devices_.end()) return;
+    waiting->second->FinishGivingBack();
+  }
 }
 
 Result<> Group::TakeAlong(Ioas& to) {

@@ -23,7 +23,8 @@ struct Context {
 
 class Group final {
  public:
-  Group(Machine& machine, IommuGroup& iommu_group);
+  // `closed` runs when the last file of the group itself is closed.
+  Group(Machine& machine, IommuGroup& iommu_group, std::function<void()> closed);
   ~Group();
 
   Machine& machine() { return machine_; }
@@ -61,7 +62,9 @@ class Group final {
   void LeaveDomain();
   const std::shared_ptr<uiommu::Domain>& domain() const { return domain_; }
 
-  unsigned open_groups = 0;  // files of the group alone
+  // Files of the group alone.
+  unsigned open_groups = 0;
+  void OnClosed() { closed_(); }
   void FinishGivingBack();
 
  private:
@@ -74,6 +77,7 @@ class Group final {
 
   Machine& machine_;
   IommuGroup& iommu_group_;
+  std::function<void()> closed_;
   std::shared_ptr<Context> context_;
   std::map<Bdf, Device*> devices_;
   unsigned files_ = 0;

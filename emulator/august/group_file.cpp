@@ -18,6 +18,7 @@ GroupFile::GroupFile(Group& group) : group_(group) {
 GroupFile::~GroupFile() {
   --group_.open_groups;
   group_.RemoveFile();
+  if (group_.open_groups == 0) group_.OnClosed();
 }
 
 std::string GroupFile::Name() const {

@@ -4,7 +4,8 @@ namespace vfiolab::august {
 
 August::August(Machine& machine) : machine_(machine) {
   for (auto& [id, group] : machine.groups())
-    groups_.emplace(id, std::make_unique<Group>(machine, group));
+    groups_.emplace(
+        id, std::make_unique<Group>(machine, group, [this, &group] { nodes_->Update(group); }));
   nodes_ = std::make_unique<early::GroupNodes>(machine, early::GroupNodes::Names{}, *this);
 }
 
@@ -34,5 +35,7 @@ void August::OnUnbinding(DeviceSlot& slot, std::function<void()> done) {
   });
   group.FinishGivingBack();
 }
+
+bool August::IsOpen(const IommuGroup& group) { return groups_.at(group.id())->open_groups > 0; }
 
 }  // namespace vfiolab::august

@@ -22,6 +22,7 @@ class August final : public early::GroupInterface {
   void OnBound(DeviceSlot& slot) override;
   void OnUnbinding(DeviceSlot& slot, std::function<void()> done) override;
   bool Claims(const IommuGroup&) override { return false; }
+  bool IsOpen(const IommuGroup& group) override;
   void OnEmptied(IommuGroup&) override {}
 
  private:

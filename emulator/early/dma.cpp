@@ -65,9 +65,14 @@ void RemoveAll(Ioas& ioas) {
   for (auto it = ioas.mappings().begin(); it != ioas.mappings().end();) it = Remove(ioas, it);
 }
 
-void Cut(Ioas& ioas, IovaRange range) {
-  for (auto it = ioas.FirstOverlap(range);
-       it != ioas.mappings().end() && it->first <= range.last;) {
+Result<> Cut(Ioas& ioas, u64 iova, u64 size) {
+  if (size == 0) return {};
+  const IovaRange range{iova, iova + std::min(size - 1, ~u64{0} - iova)};
+  const auto first = ioas.FirstOverlap(range);
+  if (first != ioas.mappings().end() && first->second.iova.first < range.first &&
+      first->second.iova.last > range.last && ioas.mappings().size() >= kMostMappings)
+    return Fail(ENOMEM, "too many mappings");
+  for (auto it = first; it != ioas.mappings().end() && it->first <= range.last;) {
     const Mapping whole = it->second;
     it = ioas.Erase(it);
     u64 locked = whole.locked_pages;
@@ -80,10 +85,7 @@ void Cut(Ioas& ioas, IovaRange range) {
     if (whole.iova.last > range.last) keep({range.last + 1, whole.iova.last});
     whole.space->UnchargeLocked(locked);
   }
-}
-
-void Cut(Ioas& ioas, u64 iova, u64 size) {
-  if (size > 0) Cut(ioas, {iova, iova + std::min(size - 1, ~u64{0} - iova)});
+  return {};
 }
 
 u64 LockedPages(const Ioas& ioas) {

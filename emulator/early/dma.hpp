@@ -38,10 +38,10 @@ Result<> CheckTranslatable(const Iommu& iommu, IovaRange range);
 
 // Removes a mapping, whose pages are not locked any more.
 Ioas::Mappings::iterator Remove(Ioas& ioas, Ioas::Mappings::iterator it);
-// Removes what is mapped in the range; of what lies across its borders, the part inside.
-void Cut(Ioas& ioas, IovaRange range);
-// The same of `size` bytes from `iova` on, at most up to the end of all addresses.
-void Cut(Ioas& ioas, u64 iova, u64 size);
+// Removes what is mapped in `size` bytes from `iova` on, at most up to the end of all addresses; of
+// what lies across a border, the part inside. ENOMEM: one mapping would become two, beyond
+// kMostMappings.
+Result<> Cut(Ioas& ioas, u64 iova, u64 size);
 void RemoveAll(Ioas& ioas);
 u64 LockedPages(const Ioas& ioas);
 

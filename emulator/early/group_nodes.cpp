@@ -9,6 +9,7 @@ class GroupNodes::PciDriver final : public Driver {
   explicit PciDriver(GroupInterface& interface) : interface_(interface) {}
   bool manages_dma() const override { return true; }
   bool Matches(const DeviceSlot&) const override { return false; }
+  bool Claims(DeviceSlot& slot) override { return interface_.Claims(slot.group()); }
   void Probe(DeviceSlot& slot) override { interface_.OnBound(slot); }
   void Remove(DeviceSlot& slot, std::function<void()> done) override {
     interface_.OnUnbinding(slot, std::move(done));
@@ -40,34 +41,32 @@ GroupNodes::GroupNodes(Machine& machine, const Names& names, GroupInterface& int
   machine.pci_bus().Register(std::string(kEarlyVfio), std::make_unique<PciDriver>(interface));
   machine.pci_bus().ProbeAll(std::string(kEarlyVfio));
   machine.pci_bus().AddListener(std::make_unique<Listener>(*this));
-  for (const auto& [id, group] : machine.groups()) AddClassDevice(group);
+  for (const auto& [id, group] : machine.groups())
+    if (!group.devices().empty()) AddClassDevice(group);
 }
 
 std::string GroupNodes::NameOf(const IommuGroup& group) const {
   return fmt::format("{}{}", names_.prefix, group.id());
 }
 
-// The first function brings the node, and each is shown.
-void GroupNodes::OnAdded(DeviceSlot& slot) {
-  IommuGroup& group = slot.group();
-  if (group.devices().size() == 1)
-    AddNode(group);
-  else
-    machine_.pci_bus().RemoveClassDevice(NameOf(group));
-  AddClassDevice(group);
-  if (interface_.Claims(group)) slot.set_driver_override(std::string(kEarlyVfio));
-}
+void GroupNodes::OnAdded(DeviceSlot& slot) { Update(slot.group()); }
 
-void GroupNodes::OnRemoved(DeviceSlot& slot) {
-  IommuGroup& group = slot.group();
-  machine_.pci_bus().RemoveClassDevice(NameOf(group));
-  if (!group.devices().empty()) return AddClassDevice(group);
-  if (nodes_ != nullptr) nodes_->Remove(NameOf(group));
+void GroupNodes::OnRemoved(DeviceSlot& slot) { Update(slot.group()); }
+
+void GroupNodes::Update(IommuGroup& group) {
+  PciBusType& bus = machine_.pci_bus();
+  const std::string name = NameOf(group);
+  const bool is_there = bus.class_devices().contains(name);
+  const bool shall_be = !group.devices().empty() || interface_.IsOpen(group);
+  if (is_there) bus.RemoveClassDevice(name);
+  if (shall_be) AddClassDevice(group);
+  if (!is_there && shall_be) AddNode(group);
+  if (!is_there || shall_be) return;
+  if (nodes_ != nullptr) nodes_->Remove(name);
   interface_.OnEmptied(group);
 }
 
 void GroupNodes::AddClassDevice(const IommuGroup& group) {
-  if (group.devices().empty()) return;
   const std::string name = NameOf(group);
   ClassDevice device{.class_name = "vfio",
                      .name = name,
@@ -81,10 +80,11 @@ void GroupNodes::AddClassDevice(const IommuGroup& group) {
 }
 
 void GroupNodes::AddNode(IommuGroup& group) {
-  if (nodes_ == nullptr || group.devices().empty()) return;
-  // Who has looked the node up may open it when the last function has gone.
+  if (nodes_ == nullptr) return;
+  // Who has looked the node up may open it when it has gone.
   const auto open = [this, &group](CallContext&) -> Result<std::shared_ptr<OpenFile>> {
-    if (group.devices().empty()) return Fail(ENODEV, "the group has no device");
+    if (!machine_.pci_bus().class_devices().contains(NameOf(group)))
+      return Fail(ENODEV, "the group has no device");
     return interface_.Open(group);
   };
   nodes_->Add(NameOf(group), std::make_shared<DeviceNode>(0600, open));
@@ -92,7 +92,8 @@ void GroupNodes::AddNode(IommuGroup& group) {
 
 void GroupNodes::AddNodes(Directory& dev_vfio) {
   nodes_ = &dev_vfio;
-  for (auto& [id, group] : machine_.groups()) AddNode(group);
+  for (auto& [id, group] : machine_.groups())
+    if (!group.devices().empty()) AddNode(group);
 }
 
 }  // namespace vfiolab::early

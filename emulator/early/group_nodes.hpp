@@ -20,7 +20,8 @@ class GroupInterface {
   virtual void OnUnbinding(DeviceSlot& slot, std::function<void()> done) = 0;
   // Whether the driver takes a function that has come to the group.
   virtual bool Claims(const IommuGroup& group) = 0;
-  // The last function of the group has left the bus, and the node is gone.
+  virtual bool IsOpen(const IommuGroup& group) = 0;
+  // The last function of the group has left the bus, nobody has it open, and the node is gone.
   virtual void OnEmptied(IommuGroup& group) = 0;
 };
 
@@ -35,8 +36,10 @@ class GroupNodes {
   GroupNodes(Machine& machine, const Names& names, GroupInterface& interface);
 
   std::string NameOf(const IommuGroup& group) const;
-  // Puts the nodes into /dev/vfio, now and whenever they change. The directory outlives this.
+  // Puts the nodes into /dev/vfio, now and whenever they change.
   void AddNodes(Directory& dev_vfio);
+  // Shows the group as it is now. To be called when nobody has it open any more.
+  void Update(IommuGroup& group);
 
  private:
   class PciDriver;

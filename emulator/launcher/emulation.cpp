@@ -56,10 +56,8 @@ void Emulation::MakeInterfaces() {
   if (api == kAugustApi) august_ = std::make_unique<august::August>(machine_);
 }
 
-// Where an unknown one is ENOSYS; and where those that return descriptors have numbers of ours.
-bool Emulation::WantsIoctls() const {
-  return (merge_ && merge_->answers_enosys()) || august_ != nullptr;
-}
+// Where other numbers than today's return descriptors, or an unknown one is ENOSYS.
+bool Emulation::WantsIoctls() const { return merge_ != nullptr || august_ != nullptr; }
 
 void Emulation::BuildTree() {
   Directory& nodes = root_->Make("dev/vfio");

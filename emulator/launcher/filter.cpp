@@ -27,10 +27,7 @@ namespace {
 // notifier has already taken up.
 constexpr unsigned kWaitKillable = 1u << 5;
 
-// VFIO_GROUP_GET_IOMMU_FD of 2011 has the number that VFIO_GROUP_GET_STATUS has today.
-constexpr unsigned kGetIommuFd = _IO(VFIO_TYPE, 103);
-constexpr unsigned kReturningDescriptors[] = {VFIO_GROUP_GET_DEVICE_FD, VFIO_DEVICE_FEATURE,
-                                              kGetIommuFd};
+constexpr unsigned kReturningDescriptors[] = {VFIO_GROUP_GET_DEVICE_FD, VFIO_DEVICE_FEATURE};
 
 class Rules {
  public:
@@ -73,9 +70,9 @@ class Rules {
 };
 
 // FUSE copies as many bytes as the number of a command says, and fails where they are not there,
-// before the emulator hears of it. VFIO has no command whose number says so: what has its letter
-// and a size, or all bits, is a client's mistake, and its answer is the emulator's. Other drivers
-// have such commands.
+// before the emulator hears of it. Of VFIO's commands only those of before 2012 have numbers that
+// say so, and lists may be longer than these tell; today such a number is a client's mistake.
+// Either is the emulator's to answer, as are all bits. Other drivers have such commands.
 void AddSizedCommands(Rules& rules, bool of_all_drivers) {
   const unsigned letter_mask = of_all_drivers ? 0 : _IOC_TYPEMASK << _IOC_TYPESHIFT;
   const unsigned letter = of_all_drivers ? 0 : VFIO_TYPE << _IOC_TYPESHIFT;

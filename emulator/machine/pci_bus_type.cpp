@@ -190,6 +190,8 @@ void PciBusType::FindAgain(DeviceSlot& slot) {
       slot.set_driver_override(owner->first);
     for (const auto& listener : listeners_) listener->OnVirtualFunction(slot, true);
   }
+  for (auto& [name, entry] : drivers_)
+    if (entry.driver->Claims(slot)) return static_cast<void>(Attach(name, entry, slot));
   static_cast<void>(Probe(slot.bdf().ToString()));
 }
 

@@ -34,6 +34,8 @@ class Driver {
   virtual bool manages_dma() const = 0;
   // By the ids that the driver was built with.
   virtual bool Matches(const DeviceSlot& slot) const = 0;
+  // Whether it takes a function that has just come to the bus, whatever its ids.
+  virtual bool Claims(DeviceSlot&) { return false; }
   // Why its probe fails, if it does.
   virtual Result<> Accept(DeviceSlot&) { return {}; }
   virtual void Probe(DeviceSlot& slot) = 0;

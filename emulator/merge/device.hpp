@@ -16,7 +16,8 @@ namespace vfiolab::merge {
 class SettableIrqs final : public early::Interrupts {
  public:
   SettableIrqs(DeviceSlot& slot, std::function<bool()> intx_disabled)
-      : irqs_(slot, slot.config().Get(PCI_INTERRUPT_PIN, 1) != 0, std::move(intx_disabled)) {}
+      : irqs_(slot, slot.config().Get(PCI_INTERRUPT_PIN, 1) != 0, std::move(intx_disabled), kIrqs) {
+  }
   vfio::Irqs& operator*() { return irqs_; }
   void OnIntxDisable(bool disabled) override { irqs_.OnIntxDisableChanged(disabled); }
   std::optional<unsigned> msi_log2_vectors() const override { return irqs_.msi_log2_vectors(); }
@@ -35,8 +36,9 @@ class Device final {
   early::Irqs& irqs() { return static_cast<early::Irqs&>(function_.interrupts()); }
   vfio::Irqs& settable_irqs() { return *static_cast<SettableIrqs&>(function_.interrupts()); }
 
-  // `done` runs, and this may be destroyed, when FinishGivingBack() is called.
+  // `done` runs, and this may be destroyed, with FinishGivingBack().
   void GiveBack(std::function<void()> done) { given_back_ = std::move(done); }
+  bool wanted_back() const { return given_back_ != nullptr; }
   void FinishGivingBack();
 
  private:

@@ -74,17 +74,9 @@ Reply DeviceFile::SetUnmaskIrqEventfds(const IoctlCall& call) {
 }
 
 Reply DeviceFile::GetSettableIrqInfo(const IoctlCall& call) {
-  IrqInfo info{};
-  TRY(CopyIn(call, info));
-  if (info.index >= kIrqs) return Fail(EINVAL, fmt::format("no interrupt index {}", info.index));
   return device_.settable_irqs().GetInfo(call);
 }
 
-Reply DeviceFile::SetIrqs(const IoctlCall& call) {
-  vfio_irq_set set{};
-  TRY(CopyIn(call, set, offsetof(vfio_irq_set, data)));
-  if (set.index >= kIrqs) return Fail(EINVAL, fmt::format("no interrupt index {}", set.index));
-  return device_.settable_irqs().Set(call);
-}
+Reply DeviceFile::SetIrqs(const IoctlCall& call) { return device_.settable_irqs().Set(call); }
 
 }  // namespace vfiolab::merge

@@ -70,6 +70,7 @@ struct DeviceFile::Table {
       {{Plain(114), "VFIO_DEVICE_RESET", &File::Reset}, kDecember, kDecember},
       {{Plain(112), "VFIO_DEVICE_RESET", &File::Reset}, kJanuary, kJanuary},
   };
+  static_assert(AreUnique(kRows));
   static_assert(sizeof(october::RegionInfo) == 40 && sizeof(october::IrqInfoB0) == 24);
 };
 

@@ -11,9 +11,11 @@ namespace vfiolab::merge {
 
 using namespace uapi;
 
-Group::Group(Machine& machine, IommuGroup& iommu_group, const Revision& revision)
+Group::Group(Machine& machine, IommuGroup& iommu_group, const Revision& revision,
+             std::function<void()> closed)
     : machine_(machine),
       iommu_group_(iommu_group),
+      closed_(std::move(closed)),
       set_(std::make_shared<IommuSet>(machine, revision)) {
   set_->Add(*this);
 }
@@ -30,22 +32,25 @@ void Group::Remove(Device& device) { devices_.erase(device.slot().bdf()); }
 
 bool Group::all_bound() const { return devices_.size() == iommu_group_.devices().size(); }
 
+// With one that goes others may, too.
 void Group::FinishGivingBack() {
-  if (set_->in_use()) return;
-  for (const auto devices = devices_; const auto& [bdf, device] : devices)
-    device->FinishGivingBack();
+  while (!set_->in_use()) {
+    const auto waiting = std::ranges::find_if(
+        devices_, [](const auto& entry) { return entry.second->wanted_back(); });
+    if (waiting == devices_.end()) return;
+    waiting->second->FinishGivingBack();
+  }
 }
 
 void Group::OnClose() {
   --files_;
   const auto set = set_;
   set->Settle();
-  if (iommu_group_.devices().empty()) OnEmptied();
+  if (!open()) closed_();
 }
 
-// A group without functions is none, but for those who have it open.
 void Group::OnEmptied() {
-  if (!open() && set_->groups().size() > 1) StandAlone();
+  if (set_->groups().size() > 1) StandAlone();
 }
 
 Result<> Group::Merge(Group& other, const std::shared_ptr<AddressSpace>& who) {
@@ -67,6 +72,7 @@ void Group::StandAlone() {
   left->Remove(*this);
   set_ = std::make_shared<IommuSet>(machine_, left->revision());
   set_->Add(*this);
+  if (std::ranges::none_of(left->groups(), &Group::open)) left->Settle();
 }
 
 struct GroupFile::Table {
@@ -88,20 +94,25 @@ struct GroupFile::Table {
        kDecember,
        kJanuary},
   };
+  static_assert(AreUnique(kRows));
 };
 
 NamedNumbers GroupFile::IoctlNumbers(const Revision& revision) {
   return NumbersOf(Table::kRows, revision.calls);
 }
 
+// Whether it is the question of the revision, which everybody may ask.
+bool GroupFile::AsksOnly(u32 command) const {
+  const bool october = group_.revision().calls <= Calls::kLateOctober;
+  return command == (october ? Number(kRead, 100, 8) : Plain(100)) &&
+         group_.revision().calls != Calls::kOctober;
+}
+
 Reply GroupFile::Ioctl(CallContext& caller, u32 command, u64 argument) {
   const Revision& revision = group_.revision();
-  const bool asks = command == Number(kRead, 100, 8) || command == Plain(100);
-  if (!asks && group_.set()->owner() != nullptr) {
+  if (!AsksOnly(command) && group_.set()->locked_by() != nullptr) {
     const auto who = TRY(caller.address_space());
-    // May have waited for the client, and the owner may have gone.
-    const auto& owner = group_.set()->owner();
-    if (owner != nullptr && owner != who) return Fail(EPERM, "the groups are another process's");
+    TRY(group_.set()->CheckLock(who));
   }
   return Dispatch(Table::kRows, *this, revision.calls, caller, command, argument,
                   revision.unknown_ioctl);
@@ -109,7 +120,7 @@ Reply GroupFile::Ioctl(CallContext& caller, u32 command, u64 argument) {
 
 u32 GroupFile::Flags() const {
   return (group_.set()->viable() ? kGroupViable : 0) |
-         (group_.set()->owner() != nullptr ? kGroupMmLocked : 0);
+         (group_.set()->locked_by() != nullptr ? kGroupMmLocked : 0);
 }
 
 Reply GroupFile::GetFlags(const IoctlCall& call) {
@@ -137,6 +148,8 @@ Result<Group*> GroupFile::ImportGroup(const IoctlCall& call) {
 Reply GroupFile::Merge(const IoctlCall& call) {
   Group* other = TRY(ImportGroup(call));
   const auto who = TRY(call.caller.address_space());
+  // Another process may have opened the IOMMU while this one was waited for.
+  TRY(group_.set()->CheckLock(who));
   TRY(group_.Merge(*other, who));
   return 0;
 }
@@ -151,6 +164,8 @@ Result<> GroupFile::Unmerge(Group& group) {
 
 Reply GroupFile::UnmergeOther(const IoctlCall& call) {
   Group* other = TRY(ImportGroup(call));
+  const auto who = TRY(call.caller.address_space());
+  TRY(group_.set()->CheckLock(who));
   if (other == &group_ || other->set() != group_.set())
     return Fail(EINVAL, "that group is not merged with this one");
   TRY(Unmerge(*other));
@@ -164,10 +179,9 @@ Reply GroupFile::UnmergeThis(const IoctlCall&) {
 }
 
 Result<> GroupFile::OpenIommu(CallContext& caller) {
-  if (group_.set()->open()) return {};
   const auto who = TRY(caller.address_space());
-  if (group_.set()->open()) return {};  // somebody else has been faster
-  return group_.set()->Open(who);
+  TRY(group_.set()->CheckLock(who));
+  return group_.set()->open() ? Result<>() : group_.set()->Open(who);
 }
 
 Reply GroupFile::GetIommuFd(const IoctlCall& call) {

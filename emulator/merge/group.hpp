@@ -16,7 +16,9 @@ class GroupFile;
 // What the kernel keeps of a group whether or not it is open. Any number of processes may open it.
 class Group final {
  public:
-  Group(Machine& machine, IommuGroup& iommu_group, const Revision& revision);
+  // `closed` runs when the last file of the group is closed.
+  Group(Machine& machine, IommuGroup& iommu_group, const Revision& revision,
+        std::function<void()> closed);
   ~Group();
 
   IommuGroup& iommu_group() { return iommu_group_; }
@@ -35,7 +37,7 @@ class Group final {
   bool open() const { return files_ > 0; }
   void OnOpen() { ++files_; }
   void OnClose();
-  // The last function has left the bus.
+  // The last function has left the bus, and nobody has the group open.
   void OnEmptied();
 
   // Files of its devices.
@@ -51,6 +53,7 @@ class Group final {
  private:
   Machine& machine_;
   IommuGroup& iommu_group_;
+  std::function<void()> closed_;
   std::shared_ptr<IommuSet> set_;
   std::map<Bdf, Device*> devices_;
   unsigned files_ = 0;
@@ -78,6 +81,7 @@ class GroupFile final : public OpenFile {
   Reply GetIommuFd(const IoctlCall& call);
   Reply GetDeviceFd(const IoctlCall& call);
 
+  bool AsksOnly(u32 command) const;
   u32 Flags() const;
   Result<> OpenIommu(CallContext& caller);
   // The group behind a descriptor that an argument points to.

@@ -29,6 +29,7 @@ struct IommuFile::Table {
        kLateOctober},
       {{Plain(107), "VFIO_IOMMU_UNMAP_DMA", &File::Unmap}, kDecember, kJanuary},
   };
+  static_assert(AreUnique(kRows));
   static_assert(sizeof(october::DmaMap) == 40);
 };
 
@@ -62,7 +63,7 @@ Reply IommuFile::UnmapOctober(const IoctlCall& call) {
   const auto map = TRY(call.caller.memory().Load<october::DmaMap>(call.pointer()));
   if (!early::IsAligned(map.iova | map.size))
     return Fail(EINVAL, fmt::format("{:#x} or {:#x} is not made of pages", map.iova, map.size));
-  early::Cut(*set_->ioas(), map.iova, map.size);
+  TRY(early::Cut(*set_->ioas(), map.iova, map.size));
   TRY(call.caller.memory().Store(call.pointer(), map));
   return 0;
 }
@@ -115,7 +116,7 @@ Reply IommuFile::Unmap(const IoctlCall& call) {
   if (unmap.flags != 0) return Fail(EINVAL, fmt::format("flags {:#x}", unmap.flags));
   if (!early::IsAligned(unmap.iova | unmap.size, page))
     return Fail(EINVAL, fmt::format("{:#x} or {:#x} is not made of pages", unmap.iova, unmap.size));
-  early::Cut(*set_->ioas(), unmap.iova, unmap.size);
+  TRY(early::Cut(*set_->ioas(), unmap.iova, unmap.size));
   TRY(CopyOut(call, unmap));
   return 0;
 }

@@ -19,13 +19,19 @@ void IommuSet::Remove(Group& group) {
 
 bool IommuSet::viable() const { return std::ranges::all_of(groups_, &Group::all_bound); }
 
+Result<> IommuSet::CheckLock(const std::shared_ptr<AddressSpace>& who) const {
+  if (locked_by_ != nullptr && locked_by_ != who)
+    return Fail(EPERM, "the groups are another process's");
+  return {};
+}
+
 Result<> IommuSet::Open(std::shared_ptr<AddressSpace> who) {
   if (!viable()) return Fail(EBUSY, "a function of the groups is not bound to vfio");
   if (revision_.needs_interrupt_isolation && !machine_.iommu().interrupt_isolation &&
       machine_.parameters().allow_unsafe_intrs == 0)
     return Fail(EFAULT, "interrupts are not remapped: allow_unsafe_intrs");
   ioas_ = std::make_shared<Ioas>();
-  owner_ = std::move(who);
+  locked_by_ = std::move(who);
   for (Group* group : groups_) group->iommu_group().Attach(ioas_);
   return {};
 }
@@ -35,7 +41,7 @@ void IommuSet::Close() {
   for (Group* group : groups_) group->iommu_group().Attach(nullptr);
   early::RemoveAll(*ioas_);
   ioas_.reset();
-  owner_.reset();
+  locked_by_.reset();
 }
 
 void IommuSet::RemoveFile() {

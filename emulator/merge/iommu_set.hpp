@@ -29,8 +29,9 @@ class IommuSet final : public std::enable_shared_from_this<IommuSet> {
   // Null while the IOMMU is closed.
   const std::shared_ptr<Ioas>& ioas() const { return ioas_; }
   bool open() const { return ioas_ != nullptr; }
-  // Who opened it, and so alone may use the groups; null while it is closed.
-  const std::shared_ptr<AddressSpace>& owner() const { return owner_; }
+  // Who opened it, and so alone may use the groups; null while it is closed. EPERM: not `who`.
+  Result<> CheckLock(const std::shared_ptr<AddressSpace>& who) const;
+  const std::shared_ptr<AddressSpace>& locked_by() const { return locked_by_; }
   // EBUSY: not viable. EFAULT: interrupts are not isolated, in revisions that ask.
   Result<> Open(std::shared_ptr<AddressSpace> who);
   // All functions are detached, and all mappings go.
@@ -49,7 +50,7 @@ class IommuSet final : public std::enable_shared_from_this<IommuSet> {
   const Revision& revision_;
   std::vector<Group*> groups_;
   std::shared_ptr<Ioas> ioas_;
-  std::shared_ptr<AddressSpace> owner_;
+  std::shared_ptr<AddressSpace> locked_by_;
   unsigned files_ = 0;
 };
 

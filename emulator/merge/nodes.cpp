@@ -4,7 +4,8 @@ namespace vfiolab::merge {
 
 Merge::Merge(Machine& machine, const Revision& revision) : revision_(revision) {
   for (auto& [id, group] : machine.groups())
-    groups_.emplace(id, std::make_unique<Group>(machine, group, revision));
+    groups_.emplace(id, std::make_unique<Group>(machine, group, revision,
+                                                [this, &group] { nodes_->Update(group); }));
   const bool has_bus = !revision.node_prefix.empty();
   nodes_ = std::make_unique<early::GroupNodes>(
       machine, early::GroupNodes::Names{revision.node_prefix, has_bus}, *this);
@@ -35,5 +36,7 @@ bool Merge::Claims(const IommuGroup& group) {
 }
 
 void Merge::OnEmptied(IommuGroup& group) { groups_.at(group.id())->OnEmptied(); }
+
+bool Merge::IsOpen(const IommuGroup& group) { return groups_.at(group.id())->open(); }
 
 }  // namespace vfiolab::merge

@@ -13,8 +13,6 @@ class Merge final : public early::GroupInterface {
  public:
   Merge(Machine& machine, const Revision& revision);
 
-  // Whether an unknown ioctl is ENOSYS.
-  bool answers_enosys() const { return revision_.unknown_ioctl == ENOSYS; }
   void AddNodes(Directory& dev_vfio) { nodes_->AddNodes(dev_vfio); }
 
   // early::GroupInterface
@@ -22,6 +20,7 @@ class Merge final : public early::GroupInterface {
   void OnBound(DeviceSlot& slot) override;
   void OnUnbinding(DeviceSlot& slot, std::function<void()> done) override;
   bool Claims(const IommuGroup& group) override;
+  bool IsOpen(const IommuGroup& group) override;
   void OnEmptied(IommuGroup& group) override;
 
  private:

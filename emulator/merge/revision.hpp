@@ -1,4 +1,4 @@
-// The interface of October 2011 to the spring of 2012, and in what its revisions differ
+// The interface of October 2011 to January 2012, and in what its revisions differ
 // (drivers/vfio of that time).
 #pragma once
 #include <array>

@@ -100,6 +100,9 @@ void FuseServer::Unmount() {
   fuse_session_unmount(session_);
   calls_.Clear();
   mapped_files_.clear();
+  // What was offered to clients that did not live to take it.
+  while (!handover_->entries().empty())
+    handover_->Remove(std::string(handover_->entries().begin()->first));
   fuse_session_destroy(std::exchange(session_, nullptr));
 }
 

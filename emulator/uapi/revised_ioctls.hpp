@@ -22,6 +22,17 @@ inline constexpr u32 kNone = _IOC_NONE, kWrite = _IOC_WRITE, kRead = _IOC_READ,
                      kBoth = _IOC_READ | _IOC_WRITE;
 constexpr u32 Plain(u32 number) { return Number(kNone, number, 0); }
 
+// Checks a table while it compiles: no number twice in one revision.
+template <class File, class Calls, std::size_t N>
+consteval bool AreUnique(const RevisedRow<File, Calls> (&table)[N]) {
+  for (std::size_t i = 0; i < N; ++i)
+    for (std::size_t j = 0; j < i; ++j)
+      if (table[i].command == table[j].command && table[i].first <= table[j].last &&
+          table[j].first <= table[i].last)
+        return false;
+  return true;
+}
+
 template <class File, class Calls, std::size_t N>
 Reply Dispatch(const RevisedRow<File, Calls> (&table)[N], File& file, Calls calls,
                CallContext& caller, u32 command, u64 argument, int unknown) {

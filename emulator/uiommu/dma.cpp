@@ -105,7 +105,7 @@ Reply DeviceFile::UnmapInDomain(const IoctlCall& call) {
   if (!early::IsAligned(map.iova | map.size))
     return Fail(EINVAL, fmt::format("{:#x} or {:#x} is not made of pages", map.iova, map.size));
   if (device_.domain() == nullptr) return Fail(EINVAL, "the device is in no domain");
-  early::Cut(*device_.domain()->ioas(), map.iova, map.size);
+  TRY(early::Cut(*device_.domain()->ioas(), map.iova, map.size));
   return 0;
 }
 

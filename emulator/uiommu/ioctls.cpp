@@ -58,6 +58,7 @@ struct DeviceFile::Table {
        kJuly},
       {{Plain(110), "VFIO_RESET_FUNCTION", &DeviceFile::Reset}, kJuly, kJuly},
   };
+  static_assert(AreUnique(kRows));
 };
 
 Reply DeviceFile::Ioctl(CallContext& caller, u32 command, u64 argument) {

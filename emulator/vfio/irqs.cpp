@@ -12,13 +12,15 @@ using uapi::IoctlCall;
 
 namespace {
 
-constexpr u32 kIndexes = VFIO_PCI_NUM_IRQS;
 constexpr u32 kHeader = offsetof(vfio_irq_set, data);
 
 }  // namespace
 
-Irqs::Irqs(DeviceSlot& slot, bool has_intx, std::function<bool()> intx_disabled)
-    : slot_(slot), has_intx_(has_intx), intx_disabled_(std::move(intx_disabled)) {
+Irqs::Irqs(DeviceSlot& slot, bool has_intx, std::function<bool()> intx_disabled, u32 indexes)
+    : slot_(slot),
+      has_intx_(has_intx),
+      intx_disabled_(std::move(intx_disabled)),
+      indexes_(indexes) {
   slot_.set_interrupt_sink(this);
 }
 
@@ -66,7 +68,7 @@ u32 Irqs::Count(u32 index) const {
 Reply Irqs::GetInfo(const IoctlCall& call) const {
   vfio_irq_info info{};
   TRY(CopyIn(call, info));
-  if (info.index >= kIndexes) return Fail(EINVAL, fmt::format("no IRQ index {}", info.index));
+  if (info.index >= indexes_) return Fail(EINVAL, fmt::format("no IRQ index {}", info.index));
   if (info.index == VFIO_PCI_ERR_IRQ_INDEX && Count(info.index) == 0)
     return Fail(EINVAL, "a device without PCI Express has no ERR interrupt");
   info.flags = VFIO_IRQ_INFO_EVENTFD;
@@ -84,7 +86,7 @@ Result<Irqs::Request> Irqs::CopyInRequest(const IoctlCall& call) const {
   vfio_irq_set set{};
   TRY(CopyIn(call, set, kHeader));
   constexpr u32 kKnown = VFIO_IRQ_SET_DATA_TYPE_MASK | VFIO_IRQ_SET_ACTION_TYPE_MASK;
-  if (set.index >= kIndexes || set.count >= std::numeric_limits<u32>::max() - set.start ||
+  if (set.index >= indexes_ || set.count >= std::numeric_limits<u32>::max() - set.start ||
       (set.flags & ~kKnown))
     return Fail(EINVAL, fmt::format("index {}, start {}, count {} or flags {:#x}", set.index,
                                     set.start, set.count, set.flags));

@@ -14,8 +14,9 @@ namespace vfiolab::vfio {
 class Irqs final : public InterruptSink {
  public:
   // `has_intx`: the client sees an interrupt pin. `intx_disabled` tells whether it has set
-  // COMMAND.INTX_DISABLE.
-  Irqs(DeviceSlot& slot, bool has_intx, std::function<bool()> intx_disabled);
+  // COMMAND.INTX_DISABLE. `indexes`: those up to there can be set.
+  Irqs(DeviceSlot& slot, bool has_intx, std::function<bool()> intx_disabled,
+       u32 indexes = VFIO_PCI_NUM_IRQS);
   ~Irqs() override;
 
   // Every eventfd is let go and every interrupt disabled.
@@ -77,6 +78,7 @@ class Irqs final : public InterruptSink {
   DeviceSlot& slot_;
   bool has_intx_;
   std::function<bool()> intx_disabled_;
+  u32 indexes_;
   Mode mode_ = Mode::kNone;
 
   std::optional<Eventfd> intx_trigger_;

@@ -117,6 +117,22 @@ TEST_CASE("a region that the client cannot map has no flag that says so", "[merg
   CHECK(bench.Mmap(bench.device, 0, kPageSize) == -EINVAL);
 }
 
+TEST_CASE("BARs of ports, and what is smaller than a page", "[merge]") {
+  WithDevice bench("B2", MergeBench::Only(kPlenty));
+  WithDevice::Region region{};
+  REQUIRE(bench.Info(2, region) == 0);
+  CHECK((region.size == 32 && region.flags == 0));
+  CHECK(bench.Mmap(bench.device, Region(2), kPageSize) == -EINVAL);
+}
+
+TEST_CASE("descriptors are made for reading and writing, and stay open across exec", "[merge]") {
+  MergeBench bench;
+  const int group = bench.OpenGroup();
+  Reply reply =
+      bench.door.Ioctl(bench.now, bench.client, *bench.client.file(group), bench.n.iommu_fd, 0);
+  CHECK(reply.completion().open_flags == O_RDWR);
+}
+
 TEST_CASE("DEVICE_RESET: EINVAL where it could not be reset when it was opened", "[merge]") {
   for (const std::string_view revision : kAll) {
     WithDevice bench(revision);
@@ -183,6 +199,10 @@ TEST_CASE("the first file of a device resets it, the last one gives it back as i
   bench.Close(device);
   CHECK(bench.Load<u32>(again, 4) == ~u32{0x12345678});
   bench.Close(again);
+  CHECK((bench.slot().config().Get(PCI_COMMAND, 2) & PCI_COMMAND_MASTER) == 0);
+  bench.slot().config().SetBits(PCI_COMMAND, 2, PCI_COMMAND_MASTER,
+                                true);  // that of a driver before
+  bench.Close(bench.OpenDevice(group));
   CHECK((bench.slot().config().Get(PCI_COMMAND, 2) & PCI_COMMAND_MASTER) == 0);
   CHECK(bench.Load<u32>(bench.OpenDevice(group), 4) != ~u32{0x12345678});
 }

@@ -103,6 +103,7 @@ TEST_CASE("GROUP_GET_IOMMU_FD: not viable is EBUSY", "[merge]") {
     const int group = bench.OpenGroup();
     CHECK(bench.GetIommu(group) == -EBUSY);
     CHECK(bench.GetDevice(group, kFirst.ToString()) == -EBUSY);
+    CHECK(bench.Ioctl(group, bench.n.device_fd, 0xdead000) == -EFAULT);
   }
 }
 
@@ -115,6 +116,10 @@ TEST_CASE("GROUP_GET_IOMMU_FD: without interrupt remapping EFAULT in October, un
     const int group = bench.OpenGroup();
     const long got = bench.GetIommu(group);
     CHECK((revision < "B2" ? got == -EFAULT : got >= 0));
+    if (revision < "B2") {
+      CHECK(bench.GetDevice(group, kFirst.ToString()) == -EFAULT);
+      CHECK(bench.Merge(group, bench.OpenGroup(2)) == -EFAULT);
+    }
     bench.machine.parameters().allow_unsafe_intrs = 1;
     CHECK(bench.GetIommu(group) >= 0);
   }
@@ -137,6 +142,10 @@ TEST_CASE("GROUP_GET_DEVICE_FD: a bad name", "[merge]") {
     bench.client.mm().Map(0x800000, 2 * kPageSize);
     bench.client.mm().Poke(0x800000, std::vector<std::byte>(2 * kPageSize, std::byte{'x'}));
     CHECK(bench.Ioctl(group, bench.n.device_fd, 0x800000) == -EINVAL);
+    bench.client.mm().Put<char>(0x800000 + 4096, 0);
+    CHECK(bench.Ioctl(group, bench.n.device_fd, 0x800000) == -EINVAL);
+    bench.client.mm().Put<char>(0x800000 + 4095, 0);
+    CHECK(bench.Ioctl(group, bench.n.device_fd, 0x800000) == -ENODEV);
     CHECK(bench.GetDevice(group, "0000:01:00.1") == -ENODEV);
     CHECK(bench.GetDevice(group, "01:00.0") == -ENODEV);
     CHECK(bench.GetDevice(group, "0000:01:00.0 ") == -ENODEV);
@@ -165,12 +174,39 @@ TEST_CASE("once the IOMMU is open, other processes get EPERM of all but question
     CHECK(bench.GetIommu(group) == -EPERM);
     CHECK(bench.GetDevice(group, kFirst.ToString()) == -EPERM);
     CHECK(bench.Merge(group, other) == -EPERM);
+    CHECK(bench.Ioctl(group, bench.n.merge, 0xdead000) == -EPERM);
+    CHECK(bench.Unmerge(group, group) == -EPERM);
     CHECK(bench.Ioctl(group, 0x3bff) == -EPERM);
+    // What other revisions ask by is a number like any other.
+    for (const u32 asks : {0x80083b64u, 0x3b64u})
+      if (asks != bench.n.group_flags) CHECK(bench.Ioctl(group, asks, Bench::kArguments) == -EPERM);
     if (revision >= "B1") CHECK(bench.Flags(group) == 3);
     // The other descriptors do not ask who calls.
     CHECK(bench.Map(iommu, MergeBench::kIova, MergeBench::kMemory) == 0);
     bench.Close(iommu);
     CHECK(bench.GetIommu(group) >= 0);
+  }
+}
+
+TEST_CASE("who opens the IOMMU while another call waits for its client has it alone", "[merge]") {
+  for (const std::string_view revision : kAll) {
+    for (const bool merge : {false, true}) {
+      MergeBench bench(revision);
+      FakeClient other(200);
+      other.mm().Map(Bench::kArguments, kPageSize);
+      const int group = bench.OpenGroup(1), second = bench.OpenGroup(2);
+      const int theirs = other.AddOpenFile(bench.client.file(group));
+      // It comes back with a descriptor that keeps the IOMMU open.
+      std::shared_ptr<OpenFile> iommu;
+      bench.client.mm().meanwhile = [&] {
+        Reply reply = bench.door.Ioctl(bench.now, other, *other.file(theirs), bench.n.iommu_fd, 0);
+        iommu = reply.completion().opened;
+      };
+      const long result =
+          merge ? bench.Merge(group, second) : bench.GetDevice(group, kFirst.ToString());
+      REQUIRE(iommu != nullptr);
+      CHECK(result == -EPERM);
+    }
   }
 }
 

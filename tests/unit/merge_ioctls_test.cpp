@@ -59,6 +59,16 @@ TEST_CASE("the ioctls of a group, of the IOMMU and of a device have the numbers 
   }
 }
 
+TEST_CASE("each early interface is played by exactly one protocol", "[merge]") {
+  for (const EarlyApi& api : kEarlyApis) {
+    const auto of_uiommu =
+        std::ranges::count(uiommu::kRevisions, api.name, &uiommu::Revision::name);
+    const auto of_merge = std::ranges::count(merge::kRevisions, api.name, &merge::Revision::name);
+    CHECK(of_uiommu + of_merge + (api.name == kAugustApi ? 1 : 0) == 1);
+    CHECK(api.replaces_vfio == (of_uiommu == 0));
+  }
+}
+
 TEST_CASE("an ioctl that a revision does not have is ENOSYS in October, ENOTTY since December",
           "[merge]") {
   for (const MergeNumbers& n : kMergeNumbers) {

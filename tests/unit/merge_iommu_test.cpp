@@ -132,6 +132,21 @@ TEST_CASE("IOMMU_UNMAP_DMA goes by IOVA, and cuts what lies across the border", 
   }
 }
 
+TEST_CASE("IOMMU_UNMAP_DMA: a cut that would make one mapping too many is ENOMEM", "[merge]") {
+  WithIommu bench("B3");
+  constexpr u64 kAgain = 0x20000000;
+  bench.client.mm().Map(kAgain, 3 * kPageSize);
+  REQUIRE(bench.Map(bench.iommu, kIova, kAgain, 3 * kPageSize) == 0);
+  for (u64 i = 1; i < 65535; ++i)
+    REQUIRE(bench.Map(bench.iommu, kIova + 2 * i * 4 * kPageSize, kMemory) == 0);
+  CHECK(bench.Map(bench.iommu, 0, kMemory) == -ENOMEM);
+  CHECK(bench.Unmap(bench.iommu, kIova + kPageSize) == -ENOMEM);
+  CHECK(bench.DmaWorks(kIova + kPageSize));
+  REQUIRE(bench.Give(bench.iommu, bench.n.iommu_info, std::vector<u32>(10, 40)) == 0);
+  CHECK(bench.client.mm().Get<u64>(Bench::kArguments + 24) == 0);
+  CHECK(bench.Unmap(bench.iommu, kIova) == 0);
+}
+
 TEST_CASE("IOMMU_UNMAP_DMA since December: argsz and flags are EINVAL", "[merge]") {
   WithIommu bench("B2");
   CHECK(bench.Ioctl(bench.iommu, bench.n.unmap, 0xdead000) == -EFAULT);

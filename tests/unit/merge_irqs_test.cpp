@@ -142,6 +142,36 @@ TEST_CASE("INTx stays masked until UNMASK_IRQ, and fires again if it is still as
   }
 }
 
+TEST_CASE("INTx: the eventfd before goes, whatever the new one is", "[merge]") {
+  for (const std::string_view revision : kEventfds) {
+    for (const int bad : {-1, 999}) {
+      WithDevice bench(revision);
+      REQUIRE(bench.Set(kIntx, {bench.eventfd}) == 0);
+      CHECK(bench.Set(kIntx, {bad}) < 0);
+      bench.Raise();
+      CHECK(bench.client.Signals(bench.eventfd) == 0);
+    }
+  }
+}
+
+TEST_CASE("INTx of a device without a pin: none, and no eventfd for it", "[merge]") {
+  for (const std::string_view revision : kEventfds) {
+    WithDevice bench(revision, MergeBench::Only(kBare));
+    WithDevice::Info info{9, 9};
+    REQUIRE(bench.IrqInfo(kIntx, info) == 0);
+    CHECK((info.count == 0 && info.flags == 0));
+    CHECK(bench.Set(kIntx, {bench.eventfd}) == -EINVAL);
+  }
+}
+
+TEST_CASE("MSI-X goes along with INTx", "[merge]") {
+  for (const std::string_view revision : kEventfds) {
+    WithDevice bench(revision);
+    REQUIRE(bench.Set(kIntx, {bench.eventfd}) == 0);
+    CHECK(bench.Set(kMsix, {bench.eventfd}) == 0);
+  }
+}
+
 TEST_CASE("DEVICE_UNMASK_IRQ: in October whatever the argument, later INTx only", "[merge]") {
   WithDevice october("B1"), december("B2");
   CHECK(october.Ioctl(october.device, october.n.unmask, 0xdead000) == 0);

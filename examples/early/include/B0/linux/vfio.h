@@ -37,9 +37,10 @@ struct vfio_dma_map {
 #define VFIO_DEVICE_GET_REGION_INFO _IOWR(';', 109, struct vfio_region_info)
 #define VFIO_DEVICE_GET_NUM_IRQS _IOR(';', 110, int)
 #define VFIO_DEVICE_GET_IRQ_INFO _IOWR(';', 111, struct vfio_irq_info)
-#define VFIO_DEVICE_SET_IRQ_EVENTFDS _IOW(';', 112, int)       /* int[]: index, count, eventfds */
-#define VFIO_DEVICE_UNMASK_IRQ _IOW(';', 113, int)             /* index */
-#define VFIO_DEVICE_SET_UNMASK_IRQ_EVENTFD _IOW(';', 114, int) /* int[2]: index, eventfd */
+#define VFIO_DEVICE_SET_IRQ_EVENTFDS _IOW(';', 112, int) /* int[]: index, count, eventfds */
+#define VFIO_DEVICE_UNMASK_IRQ _IOW(';', 113, int)       /* index */
+#define VFIO_DEVICE_SET_UNMASK_IRQ_EVENTFD \
+  _IOW(';', 114, int) /* an eventfd, or -1; meant to be index, eventfd */
 #define VFIO_DEVICE_RESET _IO(';', 115)
 #define VFIO_DEVICE_GET_DTPATH _IOWR(';', 116, struct vfio_dtpath)
 #define VFIO_DEVICE_GET_DTINDEX _IOWR(';', 117, struct vfio_dtindex)

@@ -42,9 +42,10 @@ struct vfio_dma_map {
 #define VFIO_DEVICE_GET_REGION_INFO _IOWR(';', 110, struct vfio_region_info)
 #define VFIO_DEVICE_GET_NUM_IRQS _IOR(';', 111, int)
 #define VFIO_DEVICE_GET_IRQ_INFO _IOWR(';', 112, struct vfio_irq_info)
-#define VFIO_DEVICE_SET_IRQ_EVENTFDS _IOW(';', 113, int)       /* int[]: index, count, eventfds */
-#define VFIO_DEVICE_UNMASK_IRQ _IOW(';', 114, int)             /* index */
-#define VFIO_DEVICE_SET_UNMASK_IRQ_EVENTFD _IOW(';', 115, int) /* int[2]: index, eventfd */
+#define VFIO_DEVICE_SET_IRQ_EVENTFDS _IOW(';', 113, int) /* int[]: index, count, eventfds */
+#define VFIO_DEVICE_UNMASK_IRQ _IOW(';', 114, int)       /* index */
+#define VFIO_DEVICE_SET_UNMASK_IRQ_EVENTFD \
+  _IOW(';', 115, int) /* an eventfd, or -1; meant to be index, eventfd */
 #define VFIO_DEVICE_RESET _IO(';', 116)
 #define VFIO_DEVICE_GET_DTPATH _IOWR(';', 117, struct vfio_dtpath)
 #define VFIO_DEVICE_GET_DTINDEX _IOWR(';', 118, struct vfio_dtindex)

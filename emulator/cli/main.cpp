@@ -65,6 +65,11 @@ int main(int argc, char** argv) {
 
   app.add_subcommand("models", "list the device models")->callback([&] { status = ListModels(); });
 
+  CLI::App* compare_command = app.add_subcommand(
+      "compare", "play a scenario by every interface that VFIO ever had, side by side");
+  compare_command->add_option("scenario", file, "scenario file (JSON)")->required();
+  compare_command->callback([&] { status = Compare(file); });
+
   CLI11_PARSE(app, argc, argv);
   return status;
 }

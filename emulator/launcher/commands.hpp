@@ -29,5 +29,7 @@ int Serve(const ServeOptions& options);
 int Check(const std::string& topology);
 int Show(const std::string& topology, bool json);
 int ListModels();
+// Plays a scenario by each interface and prints what came of it.
+int Compare(const std::string& scenario);
 
 }  // namespace vfiolab::launcher

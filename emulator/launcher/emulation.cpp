@@ -33,7 +33,7 @@ Emulation::Emulation(const topology::TopologySpec& spec)
     error_ = built.error().ToString();
     return;
   }
-  MakeInterfaces();
+  interfaces_ = std::make_unique<Interfaces>(machine_);
   loop_ = std::make_unique<EventLoop>(turn_, machine_, door_);
   environment_.set_loop(*loop_);
   machine_.set_fault_listener(
@@ -43,28 +43,14 @@ Emulation::Emulation(const topology::TopologySpec& spec)
 
 Emulation::~Emulation() { Stop(); }
 
-void Emulation::MakeInterfaces() {
-  const Kernel& kernel = machine_.kernel();
-  if (kernel.has_vfio()) vfio_ = std::make_unique<vfio::Vfio>(machine_);
-  const std::string_view api = kernel.early_api_name();
-  if (const auto revision = std::ranges::find(uiommu::kRevisions, api, &uiommu::Revision::name);
-      revision != uiommu::kRevisions.end())
-    uiommu_ = std::make_unique<uiommu::Uiommu>(machine_, *revision);
-  if (const auto revision = std::ranges::find(merge::kRevisions, api, &merge::Revision::name);
-      revision != merge::kRevisions.end())
-    merge_ = std::make_unique<merge::Merge>(machine_, *revision);
-  if (api == kAugustApi) august_ = std::make_unique<august::August>(machine_);
-}
-
 // Where other numbers than today's return descriptors, or an unknown one is ENOSYS.
-bool Emulation::WantsIoctls() const { return merge_ != nullptr || august_ != nullptr; }
+bool Emulation::WantsIoctls() const {
+  return interfaces_->merge != nullptr || interfaces_->august != nullptr;
+}
 
 void Emulation::BuildTree() {
   Directory& nodes = root_->Make("dev/vfio");
-  if (vfio_) vfio_->AddNodes(nodes);
-  if (merge_) merge_->AddNodes(nodes);
-  if (august_) august_->AddNodes(nodes, root_->Make("dev"));
-  if (uiommu_) uiommu_->AddNodes(root_->Make("dev"));
+  interfaces_->AddNodes(nodes, root_->Make("dev"));
   root_->Add(kWantedCalls, std::make_shared<TextFile>([this] {
                return fmt::format("{}\n{}\n", machine_.hears_unmaps() ? kWantedMemory : "",
                                   WantsIoctls() ? kWantedIoctls : "");

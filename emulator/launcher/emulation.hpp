@@ -5,16 +5,13 @@
 #include <string>
 #include <thread>
 
-#include "august/nodes.hpp"
-#include "merge/nodes.hpp"
+#include "interfaces/interfaces.hpp"
 #include "topology/config_error.hpp"
 #include "topology/spec.hpp"
 #include "transport/cuse_server.hpp"
 #include "transport/fuse_server.hpp"
 #include "transport/host_environment.hpp"
 #include "transport/notifier.hpp"
-#include "uiommu/nodes.hpp"
-#include "vfio/nodes.hpp"
 
 namespace vfiolab::launcher {
 
@@ -41,7 +38,6 @@ class Emulation {
   EventLoop& loop() { return *loop_; }
 
  private:
-  void MakeInterfaces();
   bool WantsIoctls() const;
   void BuildTree();
   Result<> StartCuse();
@@ -54,11 +50,7 @@ class Emulation {
   std::ofstream trace_file_;
   Machine machine_;
   Door door_;
-  // Those that the topology asks for.
-  std::unique_ptr<vfio::Vfio> vfio_;
-  std::unique_ptr<uiommu::Uiommu> uiommu_;
-  std::unique_ptr<merge::Merge> merge_;
-  std::unique_ptr<august::August> august_;
+  std::unique_ptr<Interfaces> interfaces_;
   std::shared_ptr<Directory> root_ = std::make_shared<Directory>();
   std::unique_ptr<EventLoop> loop_;
   std::unique_ptr<FileCalls> calls_;

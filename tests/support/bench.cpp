@@ -49,24 +49,8 @@ Bench::Bench(std::vector<Placed> devices, Iommu iommu, std::string_view early_ap
     if (!machine.groups().contains(placed.group)) machine.AddGroup(placed.group);
     machine.groups().at(placed.group).Add(device);
   }
-  if (machine.kernel().has_vfio()) {
-    vfio = std::make_unique<vfio::Vfio>(machine);
-    vfio->AddNodes(dev_vfio);
-  }
-  const auto revision = std::ranges::find(uiommu::kRevisions, early_api, &uiommu::Revision::name);
-  if (revision != uiommu::kRevisions.end()) {
-    uiommu = std::make_unique<uiommu::Uiommu>(machine, *revision);
-    uiommu->AddNodes(dev);
-  }
-  const auto merging = std::ranges::find(merge::kRevisions, early_api, &merge::Revision::name);
-  if (merging != merge::kRevisions.end()) {
-    merge = std::make_unique<merge::Merge>(machine, *merging);
-    merge->AddNodes(dev_vfio);
-  }
-  if (early_api == kAugustApi) {
-    august = std::make_unique<august::August>(machine);
-    august->AddNodes(dev_vfio, dev);
-  }
+  interfaces = std::make_unique<Interfaces>(machine);
+  interfaces->AddNodes(dev_vfio, dev);
   client.mm().Map(kArguments, kPageSize);
 }
 

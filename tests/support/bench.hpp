@@ -4,14 +4,11 @@
 
 #include <stdexcept>
 
-#include "august/nodes.hpp"
+#include "interfaces/interfaces.hpp"
 #include "machine/door.hpp"
-#include "merge/nodes.hpp"
 #include "support/fake_client.hpp"
 #include "support/fake_environment.hpp"
 #include "support/test_models.hpp"
-#include "uiommu/nodes.hpp"
-#include "vfio/nodes.hpp"
 
 namespace vfiolab::test {
 
@@ -126,11 +123,7 @@ class Bench {
   FakeEnvironment environment;
   Trace trace;
   Machine machine;
-  // Those that there are.
-  std::unique_ptr<vfio::Vfio> vfio;
-  std::unique_ptr<uiommu::Uiommu> uiommu;
-  std::unique_ptr<merge::Merge> merge;
-  std::unique_ptr<august::August> august;
+  std::unique_ptr<Interfaces> interfaces;
   Directory dev_vfio, dev;
   Door door;
   FakeClient client;  // goes first, and its open files with it

@@ -64,6 +64,21 @@ TEST_CASE("regions 7 to 14, and BARs that are not there, are EINVAL", "[uiommu]"
   for (const u32 region : {1u, 4u, 6u, 7u, 14u}) CHECK(bench.Read(bench.At(region), 4) == -EINVAL);
 }
 
+TEST_CASE("a ROM can be read, ends short, and takes writes that do nothing", "[uiommu]") {
+  EarlyBench bench;
+  bench.slot().set_rom(std::vector<std::byte>(4_KiB, std::byte{0x5a}));
+  bench.slot().PlaceRom(0xfe000000);
+  const int device = bench.OpenInDomain();
+  CHECK(bench.Load<u32>(device, bench.At(6)) == 0x5a5a5a5a);
+  std::array<std::byte, 8> bytes{};
+  CHECK(bench.Read(device, bench.At(6, 4_KiB - 4), bytes) == 4);
+  CHECK(bench.Read(device, bench.At(6, 4_KiB), bytes) == 0);
+  CHECK(bench.Read(device, bench.At(6, 4_KiB + 1), bytes) == -EINVAL);
+  CHECK(bench.Write(device, bench.At(6), bytes) == 8);
+  CHECK(bench.Load<u32>(device, bench.At(6)) == 0x5a5a5a5a);
+  CHECK(bench.Mmap(device, bench.At(6), kPageSize) == -EINVAL);
+}
+
 TEST_CASE("of ports all bytes are moved or none", "[uiommu]") {
   Lab bench;
   CHECK(bench.Read(bench.At(2, 28), 4) == 4);

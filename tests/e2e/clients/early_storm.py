@@ -3,12 +3,14 @@
 
 usage: early_storm.py SECONDS [SEED]
 
-Ends with 0 when the nodes can still be opened afterwards.
+Two processes make them, with descriptors in common, while a third takes a device from its driver and gives it back. Ends
+with 0 when the nodes can still be opened afterwards.
 """
 import ctypes
 import mmap
 import os
 import random
+import signal
 import struct
 import sys
 import time
@@ -102,7 +104,10 @@ class Storm:
     def open_again(self):
         which = self.dice.randrange(len(NODES))
         os.close(self.nodes[which])
-        self.nodes[which] = os.open(*NODES[which])
+        try:
+            self.nodes[which] = os.open(*NODES[which])
+        except OSError:  # it has no driver just now
+            self.nodes[which] = os.open("/dev/null", os.O_RDWR)
 
     def renew_eventfd(self):
         which = self.dice.randrange(len(self.eventfds))
@@ -129,15 +134,61 @@ class Storm:
         return count
 
 
+DRIVER = "/sys/bus/pci/drivers/vfio/"
+MOVED = "0000:02:00.0"
+
+
+def write(path, text):
+    try:
+        with open(path, "w") as file:
+            file.write(text)
+    except OSError:
+        pass
+
+
+def move_device():
+    """Each unbind waits until the storms happen to have the device closed."""
+    while True:
+        write(DRIVER + "unbind", MOVED)
+        write(DRIVER + "bind", MOVED)
+
+
+def fork(act):
+    child = os.fork()
+    if child == 0:
+        act()
+        os._exit(0)
+    return child
+
+
+def open_all(patience):
+    end = time.monotonic() + patience
+    while True:
+        write(DRIVER + "bind", MOVED)  # an unbind that nobody waits for any more may still have come to pass
+        try:
+            for node in NODES:
+                os.close(os.open(*node))
+            return
+        except OSError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.05)
+
+
 def main():
     seed = int(sys.argv[2]) if len(sys.argv) > 2 else random.SystemRandom().getrandbits(32)
     print(f"seed {seed}", flush=True)
+    seconds = float(sys.argv[1])
+    mover = fork(move_device)
     storm = Storm(seed)
-    print(f"checked {storm.run(float(sys.argv[1]))} calls")
+    other = fork(lambda: (storm.dice.seed(seed + 1), storm.run(seconds)))
+    print(f"checked {storm.run(seconds)} calls")
+    assert os.waitpid(other, 0)[1] == 0
+    os.kill(mover, signal.SIGKILL)
+    os.waitpid(mover, 0)
     for file in storm.files:
         os.close(file)
-    for node in NODES:
-        os.close(os.open(*node))
+    open_all(5)
 
 
 if __name__ == "__main__":

@@ -73,8 +73,9 @@ inline constexpr std::array kEarlyApis = {
 
 struct Kernel {
   KernelVersion version = kKernelVersions.front();
-  bool line_interrupts = true;        // CONFIG_VFIO_PCI_INTX
-  std::optional<EarlyApi> early_api;  // one of kEarlyApis
+  bool line_interrupts = true;          // CONFIG_VFIO_PCI_INTX
+  bool platform_reset_required = true;  // parameter reset_required of vfio_platform
+  std::optional<EarlyApi> early_api;    // one of kEarlyApis
 
   bool has_early_api() const { return early_api.has_value(); }
   // Whether today's interface is there.

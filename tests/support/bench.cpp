@@ -18,8 +18,8 @@ BarLayouts Layouts(const PciDevice& device, u64 base) {
   return layouts;
 }
 
-Kernel KernelWith(std::string_view early_api) {
-  Kernel kernel;
+Kernel KernelWith(std::string_view early_api, bool platform_reset_required) {
+  Kernel kernel{.platform_reset_required = platform_reset_required};
   const auto api = std::ranges::find(kEarlyApis, early_api, &EarlyApi::name);
   if (api != kEarlyApis.end()) kernel.early_api = *api;
   return kernel;
@@ -33,8 +33,10 @@ Iommu VtdIommu() {
   return iommu;
 }
 
-Bench::Bench(std::vector<Placed> devices, Iommu iommu, std::string_view early_api)
-    : machine(environment, trace, std::move(iommu), KernelWith(early_api)), door(machine) {
+Bench::Bench(std::vector<Placed> devices, Iommu iommu, std::string_view early_api,
+             std::vector<PlacedPlatform> platform_devices, bool platform_reset_required)
+    : machine(environment, trace, std::move(iommu), KernelWith(early_api, platform_reset_required)),
+      door(machine) {
   machine.AddBridge({0, 0, 0x1c, 0}, 1, 1);
   machine.AddBridge({0, 0, 0x1c, 1}, 2, 2);
   u64 base = 0xe0000000;
@@ -43,8 +45,13 @@ Bench::Bench(std::vector<Placed> devices, Iommu iommu, std::string_view early_ap
                                      Params(placed.model->params, placed.params), placed.driver);
     device.PlaceBars(Layouts(device.device(), base), false);
     base += 128_MiB;
-    if (!machine.groups().contains(placed.group)) machine.AddGroup(placed.group);
-    machine.groups().at(placed.group).Add(device);
+    GroupOf(placed.group).Add(device);
+  }
+  for (const PlacedPlatform& placed : platform_devices) {
+    auto& device = machine.AddPlatformDevice(
+        placed.name, *placed.model, Params(placed.model->params, placed.params), placed.driver);
+    device.set_has_reset(placed.has_reset);
+    GroupOf(placed.group).Add(device);
   }
   if (machine.kernel().has_vfio()) {
     vfio = std::make_unique<vfio::Vfio>(machine);
@@ -61,6 +68,11 @@ Bench::Bench(std::vector<Placed> devices, Iommu iommu, std::string_view early_ap
     merge->AddNodes(dev_vfio);
   }
   client.mm().Map(kArguments, kPageSize);
+}
+
+IommuGroup& Bench::GroupOf(unsigned id) {
+  if (!machine.groups().contains(id)) machine.AddGroup(id);
+  return machine.groups().at(id);
 }
 
 long Bench::Finish(Reply reply) {

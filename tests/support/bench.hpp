@@ -29,6 +29,15 @@ struct Placed {
   std::map<std::string, u64> params = {};
 };
 
+struct PlacedPlatform {
+  std::string name;
+  const Model* model;
+  unsigned group;
+  std::string driver = "vfio-platform";
+  std::map<std::string, u64> params = {};
+  bool has_reset = true;
+};
+
 // 48 bits, with the MSI window that every x86 IOMMU reserves.
 Iommu VtdIommu();
 
@@ -54,7 +63,9 @@ class Bench {
   static constexpr u64 kArguments = 0x10000;
 
   explicit Bench(std::vector<Placed> devices = {{kFirst, &fake_devices::kEdu, 1}},
-                 Iommu iommu = VtdIommu(), std::string_view early_api = {});
+                 Iommu iommu = VtdIommu(), std::string_view early_api = {},
+                 std::vector<PlacedPlatform> platform_devices = {},
+                 bool platform_reset_required = true);
 
   DeviceSlot& slot(Bdf bdf = kFirst) { return *machine.device(bdf); }
   // Everything that the trace has said so far.
@@ -138,6 +149,7 @@ class Bench {
     Must(opened >= 0);
     return static_cast<int>(opened);
   }
+  IommuGroup& GroupOf(unsigned id);
   long Finish(Reply reply);
   long OpenNode(const Directory& directory, const std::string& path, const std::string& name);
 };

@@ -110,7 +110,7 @@ constexpr ParamSpec kParams[] = {
 
 }  // namespace
 
-constinit const Model kCopier = PlatformModelOf<Copier>(
-    "copier", "a platform device: copies memory by DMA, with two interrupts", kParams);
+constinit const Model kCopier =
+    PlatformModelOf<Copier>("copier", "copies memory by DMA, with two interrupts", kParams);
 
 }  // namespace vfiolab::fake_devices

@@ -62,11 +62,13 @@ class Copier final : public PlatformDevice {
       host().GuestError("LENGTH beyond 1 MiB: nothing is copied");
       return false;
     }
+    const u64 source = regs_[kSource], target = regs_[kTarget], length = regs_[kLength];
     std::array<std::byte, 4096> buffer;
-    for (u64 at = 0; at < regs_[kLength]; at += buffer.size()) {
-      const auto part = std::span{buffer}.first(std::min(buffer.size(), regs_[kLength] - at));
-      auto moved = host().DmaRead(Iova{regs_[kSource] + at}, part);
-      if (moved) moved = host().DmaWrite(Iova{regs_[kTarget] + at}, part);
+    // A reset may come while memory is waited for; then it is idle.
+    for (u64 at = 0; at < length && !Idle(); at += buffer.size()) {
+      const auto part = std::span{buffer}.first(std::min(buffer.size(), length - at));
+      auto moved = host().DmaRead(Iova{source + at}, part);
+      if (moved) moved = host().DmaWrite(Iova{target + at}, part);
       if (moved) continue;
       regs_[kStopped] = Raw(moved.error().at);
       return false;
@@ -75,6 +77,7 @@ class Copier final : public PlatformDevice {
   }
 
   void End(bool well) {
+    if (Idle()) return;
     regs_[kStatus] = (regs_[kStatus] & ~kBusy) | (well ? kDone : kFailed);
     if (regs_[kControl] & kRaiseAtEnd) host().SetIrq(kEndIrq, true);
   }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include <nlohmann/json.hpp>
@@ -40,6 +41,13 @@ bool IsSysfsName(std::string_view name, std::string_view others) {
            return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
                   others.find(c) != others.npos;
          });
+}
+
+// It becomes the name of directories and links in sysfs, beside files that are called otherwise.
+bool IsPlatformName(const std::string& name) {
+  constexpr std::array<std::string_view, 4> kTaken{"bind", "unbind", "module", "uevent"};
+  return IsSysfsName(name, ".,-_:@") && !name.starts_with('.') && !Bdf::Parse(name) &&
+         std::ranges::find(kTaken, name) == kTaken.end();
 }
 
 std::optional<Bdf> ReadBdf(const std::optional<JsonValue>& value) {
@@ -208,11 +216,10 @@ PlatformDraft ReadPlatform(const JsonValue& value, Draft& draft) {
   const JsonObject fields(value, {"name", "model", "driver", "params", "reset"});
   PlatformDraft device;
   if (const auto name = fields.Need("name", kName)) device.name = name->Text(kName);
-  if (device.name && (!IsSysfsName(*device.name, ".,-_:@") || device.name->starts_with('.') ||
-                      Bdf::Parse(*device.name))) {
+  if (device.name && !IsPlatformName(*device.name)) {
     fields.Find("name")->Refuse(
         "a name of a platform device",
-        "1 to 64 letters, digits and . , - _ : @, which are no PCI address");
+        "1 to 64 letters, digits and . , - _ : @, which are neither a PCI address nor taken");
     device.name.reset();
   }
   if (!device.name) draft.names_known = false;

@@ -130,3 +130,14 @@ TEST_CASE("the copier takes as long, and has as much memory, as its parameters s
   REQUIRE(without.Ioctl(without.device, VFIO_DEVICE_GET_INFO, info) == 0);
   CHECK(info.num_regions == 1);
 }
+
+TEST_CASE("a reset while the copier waits for memory ends the copy", "[copier]") {
+  Lab lab;
+  lab.client.mm().Put(kMemory, u32{7});
+  lab.client.mm().meanwhile = [&] { lab.platform().Reset(); };
+  lab.Start(kIova, kIova + 1_MiB, 8_KiB);
+  lab.Wait(100us);
+  CHECK(lab.Status() == 0);
+  CHECK_FALSE(lab.platform().asserted(0));
+  CHECK(lab.machine.fault_count() == 0);
+}

@@ -121,9 +121,9 @@ class Replica final : public PciDevice {
       return;
     }
     spec.mapping = BarMapping::kMemory;
-    AddHandler(
-        index, spec,
-        std::make_unique<MsixMemory>(host().AllocateBarMemory(index, spec.size), table, pending));
+    AddHandler(index, spec,
+               std::make_unique<MsixMemory>(host().AllocateRegionMemory(index, spec.size), table,
+                                            pending));
   }
 };
 

@@ -1,4 +1,4 @@
-// Bytes in, bytes out: what a BAR looks like from the bus.
+// Bytes in, bytes out: what a BAR, or a region of a platform device, looks like from the bus.
 #pragma once
 #include <span>
 
@@ -34,6 +34,10 @@ class BarHandler {
 // of 8 bytes as ones, and write nothing.
 using WidthsAt = unsigned (*)(Offset);
 
+inline bool TakesWidth(WidthsAt widths, Offset at, std::size_t width) {
+  return widths == nullptr || (widths(at) & width) != 0;
+}
+
 struct BarSpec {
   u64 size;  // a power of two; memory BARs from 16, I/O BARs from 4 to 256
   BarSpace space = BarSpace::kMemory32;
@@ -41,9 +45,7 @@ struct BarSpec {
   BarMapping mapping = BarMapping::kTrap;  // kNone for an I/O BAR
   WidthsAt widths = nullptr;               // null: any
 
-  bool Takes(Offset at, std::size_t width) const {
-    return widths == nullptr || (widths(at) & width) != 0;
-  }
+  bool Takes(Offset at, std::size_t width) const { return TakesWidth(widths, at, width); }
 };
 
 }  // namespace vfiolab

@@ -10,14 +10,20 @@ namespace vfiolab {
 
 class DeviceHost;
 class PciDevice;
+class PlatformDevice;
+class PlatformHost;
 
 struct Model {
   std::string_view name;
   std::string_view summary;  // one line, for `vfiolab models` and error texts
   std::span<const ParamSpec> params;
-  std::unique_ptr<PciDevice> (*create)(DeviceHost&, const Params&);
+  std::unique_ptr<PciDevice> (*create)(DeviceHost&, const Params&);  // of a PCI device
   // Files the model is made of. To kConfigDump its parameters bar0 to bar5 must fit.
   std::span<const DumpSpec> dumps = {};
+  // Of a platform device, which has no `create`.
+  std::unique_ptr<PlatformDevice> (*create_platform)(PlatformHost&, const Params&) = nullptr;
+
+  bool is_platform() const { return create_platform != nullptr; }
 };
 
 }  // namespace vfiolab

@@ -25,14 +25,6 @@ PciIdentity IdentityOf(const ConfigImage& image) {
 
 }  // namespace
 
-void MemoryBar::Read(Offset offset, std::span<std::byte> out) {
-  std::memcpy(out.data(), bytes_.data() + offset, out.size());
-}
-
-void MemoryBar::Write(Offset offset, std::span<const std::byte> in) {
-  std::memcpy(bytes_.data() + offset, in.data(), in.size());
-}
-
 PciDevice::PciDevice(DeviceHost& host, PciIdentity identity) : host_(host), identity_(identity) {
   const unsigned vectors = identity.msix_vectors;
   if (vectors == 0) return;
@@ -53,7 +45,7 @@ void PciDevice::Reset() {
 MemoryBar& PciDevice::AddMemoryBar(unsigned index, BarSpec spec) {
   spec.mapping = BarMapping::kMemory;
   return AddHandler(index, spec,
-                    std::make_unique<MemoryBar>(host_.AllocateBarMemory(index, spec.size)));
+                    std::make_unique<MemoryBar>(host_.AllocateRegionMemory(index, spec.size)));
 }
 
 }  // namespace vfiolab

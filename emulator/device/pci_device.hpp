@@ -1,4 +1,4 @@
-// The author's side of a device: what it is, and what its registers do.
+// The author's side of a PCI device: what it is, and what its registers do.
 #pragma once
 #include <array>
 #include <memory>
@@ -6,6 +6,7 @@
 
 #include "device/config_image.hpp"
 #include "device/device_host.hpp"
+#include "device/memory_bar.hpp"
 #include "device/model.hpp"
 #include "device/register_map.hpp"
 
@@ -26,19 +27,6 @@ struct PciIdentity {
   bool express = false;       // 4 KiB of config space and a PCI Express capability
 
   bool is_vga() const { return class_code >> 8 == 0x0300; }
-};
-
-// Memory that devices and clients share.
-class MemoryBar final : public BarHandler {
- public:
-  explicit MemoryBar(std::span<std::byte> bytes) : bytes_(bytes) {}
-  void Read(Offset offset, std::span<std::byte> out) override;
-  void Write(Offset offset, std::span<const std::byte> in) override;
-  void Reset() override {}  // RAM behind a BAR survives a function reset
-  std::span<std::byte> memory() override { return bytes_; }
-
- private:
-  std::span<std::byte> bytes_;
 };
 
 class PciDevice {

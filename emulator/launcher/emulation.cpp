@@ -72,12 +72,20 @@ Result<> Emulation::TraceTo(const std::string& path) {
 }
 
 bool Emulation::HasRegisters() const {
-  return std::ranges::any_of(machine_.devices(), [](const auto& entry) {
-    const PciDevice& device = entry.second->device();
-    for (unsigned i = 0; i < PCI_STD_NUM_BARS; ++i)
-      if (device.bar(i) != nullptr && device.bar(i)->spec.mapping == BarMapping::kTrap) return true;
-    return false;
-  });
+  return std::ranges::any_of(
+             machine_.devices(),
+             [](const auto& entry) {
+               const PciDevice& device = entry.second->device();
+               for (unsigned i = 0; i < PCI_STD_NUM_BARS; ++i)
+                 if (device.bar(i) != nullptr && device.bar(i)->spec.mapping == BarMapping::kTrap)
+                   return true;
+               return false;
+             }) ||
+         std::ranges::any_of(machine_.platform_devices(), [](const auto& entry) {
+           return std::ranges::any_of(entry.second->device().regions(), [](const auto& region) {
+             return region.spec.mapping == BarMapping::kTrap;
+           });
+         });
 }
 
 Result<> Emulation::Serve(const std::string& mount_point, FuseServer::Options options, bool cuse) {

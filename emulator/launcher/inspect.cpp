@@ -53,6 +53,31 @@ struct Inspection {
   }
 };
 
+std::string_view TriggerText(IrqTrigger trigger) {
+  return trigger == IrqTrigger::kLevel ? "level" : "edge";
+}
+
+std::vector<std::string> DescribePlatformDevice(const PlatformDevice& device) {
+  std::vector<std::string> lines;
+  for (std::size_t i = 0; i < device.regions().size(); ++i) {
+    const RegionSpec& spec = device.regions()[i].spec;
+    lines.push_back(fmt::format("region {} {:>5}, mmap: {}", i, SizeText(spec.size),
+                                MappingText(spec.mapping)));
+  }
+  for (std::size_t i = 0; i < device.identity().irqs.size(); ++i)
+    lines.push_back(fmt::format("interrupt {} {}", i, TriggerText(device.identity().irqs[i])));
+  return lines;
+}
+
+nlohmann::json PlatformFacts(const PlatformDevice& device) {
+  nlohmann::json regions = nlohmann::json::array(), interrupts = nlohmann::json::array();
+  for (const auto& region : device.regions())
+    regions.push_back({{"size", region.spec.size}, {"mapping", MappingText(region.spec.mapping)}});
+  for (const IrqTrigger trigger : device.identity().irqs)
+    interrupts.push_back(TriggerText(trigger));
+  return {{"regions", regions}, {"interrupts", interrupts}};
+}
+
 }  // namespace
 
 int Complain(const Error& error, int status) {
@@ -72,8 +97,9 @@ int Check(const std::string& topology) {
   if (!spec) return kBadTopology;
   const Inspection inspection(*spec);
   if (inspection.built) {
-    fmt::print("{}: {} devices, {} bridges, {} groups\n", topology, spec->devices.size(),
-               spec->bridges.size(), spec->groups.size());
+    fmt::print("{}: {} devices, {} bridges, {} groups\n", topology,
+               spec->devices.size() + spec->platform.size(), spec->bridges.size(),
+               spec->groups.size());
     return 0;
   }
   fmt::print(stderr, "{}\n", inspection.built.error().ToString());
@@ -103,7 +129,10 @@ int Show(const std::string& topology, bool json) {
       });
       return nlohmann::json{{"bars", bars}};
     };
-    fmt::print("{}\n", topology::ToJson(*spec, facts).dump(2));
+    const auto platform_facts = [&](const topology::PlatformSpec& device) {
+      return PlatformFacts(inspection.machine.platform_device(device.name)->device());
+    };
+    fmt::print("{}\n", topology::ToJson(*spec, facts, platform_facts).dump(2));
     return 0;
   }
   const auto describe = [&](const topology::DeviceSpec& device) {
@@ -117,13 +146,17 @@ int Show(const std::string& topology, bool json) {
     });
     return lines;
   };
-  fmt::print("{}", topology::RenderTree(*spec, describe));
+  const auto describe_platform = [&](const topology::PlatformSpec& device) {
+    return DescribePlatformDevice(inspection.machine.platform_device(device.name)->device());
+  };
+  fmt::print("{}", topology::RenderTree(*spec, describe, describe_platform));
   return 0;
 }
 
 int ListModels() {
   for (const Model& model : fake_devices::Models()) {
-    fmt::print("{:<12} {}\n", model.name, model.summary);
+    fmt::print("{:<12} {}{}\n", model.name, model.is_platform() ? "a platform device: " : "",
+               model.summary);
     for (const DumpSpec& dump : model.dumps)
       fmt::print("  {:<14} {} (a file{})\n", dump.name, dump.meaning,
                  dump.required ? "" : ", may be left out");

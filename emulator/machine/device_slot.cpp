@@ -21,14 +21,14 @@ constexpr RomLayout kShadowRom{0xc0000, 128_KiB};
 
 DeviceSlot::DeviceSlot(Machine& machine, Bdf bdf, const Model& model, const Params& params,
                        std::string driver)
-    : machine_(machine), bdf_(bdf), model_(model), driver_(std::move(driver)), maker_(driver_) {
+    : services_(machine, bdf.ToString()),
+      bdf_(bdf),
+      model_(model),
+      driver_(std::move(driver)),
+      maker_(driver_) {
   device_ = model.create(*this, params);
   TrapBars();
   SetMemoryReachable(true);
-}
-
-DeviceSlot::~DeviceSlot() {
-  for (const TimerId id : timers_) machine_.clock().Cancel(id);
 }
 
 void DeviceSlot::set_rom(std::vector<std::byte> bytes) {
@@ -88,18 +88,8 @@ void DeviceSlot::WriteConfig(std::size_t at, std::span<const std::byte> from) {
 }
 
 void DeviceSlot::ReadBar(unsigned bar, Offset at, std::span<std::byte> to) {
-  if (!device_->bar(bar)->spec.Takes(at, to.size())) {
-    // Too narrow an access the bus answers with zeros; too wide a one gets the ones of a device
-    // that has nothing to say.
-    std::ranges::fill(to, to.size() == 8 ? std::byte{0xff} : std::byte{0});
-    return;
-  }
-  BarHandler& handler = *device_->bar(bar)->handler;
-  handler.Read(at, to);
-  // What a client stored through a mapping is an input like any other.
-  if (!handler.memory().empty())
-    machine_.trace().Input(
-        [&] { return fmt::format("memory {} BAR{}+{:#x} {}", bdf_.ToString(), bar, at, Hex(to)); });
+  const PciDevice::Bar& read = *device_->bar(bar);
+  services_.Read(*read.handler, {"BAR", bar}, read.spec.Takes(at, to.size()), at, to);
 }
 
 void DeviceSlot::WriteBar(unsigned bar, Offset at, std::span<const std::byte> from) {
@@ -109,16 +99,16 @@ void DeviceSlot::WriteBar(unsigned bar, Offset at, std::span<const std::byte> fr
 // drivers/pci/pci.c pci_reset_fn_methods.
 std::string DeviceSlot::ResetsBeside(const std::function<bool(Bdf)>& is_there) const {
   std::string methods = FunctionResets(config_);
-  if (machine_.BridgeTo(bdf_.segment, bdf_.bus) == nullptr) return methods;
+  if (machine().BridgeTo(bdf_.segment, bdf_.bus) == nullptr) return methods;
   const auto beside = [&](Bdf other) {
     return other != bdf_ && other.segment == bdf_.segment && other.bus == bdf_.bus &&
            is_there(other);
   };
-  const bool alone = std::ranges::none_of(machine_.devices(),
+  const bool alone = std::ranges::none_of(machine().devices(),
                                           [&](const auto& entry) {
                                             return beside(entry.first) && entry.second->present();
                                           }) &&
-                     std::ranges::none_of(machine_.bridges(),
+                     std::ranges::none_of(machine().bridges(),
                                           [&](const auto& entry) { return beside(entry.first); });
   if (alone) methods += methods.empty() ? "bus" : " bus";
   return methods;
@@ -142,9 +132,9 @@ bool DeviceSlot::CanReset() const {
 // drivers/pci/pci.c pci_bridge_wait_for_secondary_bus: without a device that wants time, which is
 // one that knows power states, nobody waits for the link.
 bool DeviceSlot::BusReturns() const {
-  const Bridge* bridge = machine_.BridgeTo(bdf_.segment, bdf_.bus);
+  const Bridge* bridge = machine().BridgeTo(bdf_.segment, bdf_.bus);
   if (bridge == nullptr || bridge->reports_link) return true;
-  return std::ranges::none_of(machine_.devices(), [&](const auto& entry) {
+  return std::ranges::none_of(machine().devices(), [&](const auto& entry) {
     const auto& [bdf, slot] = entry;
     return bdf.segment == bdf_.segment && bdf.bus == bdf_.bus && slot->present() &&
            slot->config_.FindCapability(PCI_CAP_ID_PM) != 0;
@@ -161,8 +151,7 @@ void DeviceSlot::set_present(bool present) {
 void DeviceSlot::ResetFunction() {
   SetIntx(false);
   if (device_->hears_reset()) {
-    for (const TimerId id : timers_) machine_.clock().Cancel(id);
-    timers_.clear();
+    services_.CancelTimers();
     device_->Reset();
   }
   if (const u8 at = config_.FindCapability(PCI_CAP_ID_PM))
@@ -185,48 +174,16 @@ void DeviceSlot::SetMsi(MsiState state) {
     config_.SetBits(at + PCI_MSIX_FLAGS, 2, PCI_MSIX_FLAGS_ENABLE, state == MsiState::kMsix);
 }
 
-Result<std::shared_ptr<Ioas>, Fault> DeviceSlot::OpenGate(Access access, Iova at, u64 length) {
-  if (!(config_.Get(PCI_COMMAND, 2) & PCI_COMMAND_MASTER))
-    return Failure{Fault{FaultReason::kBusMasterDisabled, access, at, length}};
-  auto ioas = own_ioas_ != nullptr || group_ == nullptr ? own_ioas_ : group_->ioas();
-  if (ioas == nullptr) return Failure{Fault{FaultReason::kNotAttached, access, at, length}};
-  return ioas;
-}
-
-Failure<DmaFault> DeviceSlot::Stop(const Fault& fault) {
-  machine_.RecordFault(bdf_, fault);
-  return {DmaFault{fault.at, Text(fault.reason)}};
-}
-
-Result<Success, DmaFault> DeviceSlot::DmaRead(Iova from, std::span<std::byte> to) {
-  const auto gate = OpenGate(Access::kRead, from, to.size());
-  if (!gate) return Stop(gate.error());
-  const auto moved = (*gate)->Read(from, to);
-  // Client memory is an input: two runs that read the same bytes go the same way.
-  machine_.trace().Input([&] {
-    return fmt::format("dma-read {} iova={:#x} {} bytes {}", bdf_.ToString(), Raw(from), to.size(),
-                       moved ? Hex(to) : std::string("faulted"));
-  });
-  if (!moved) return Stop(moved.error());
-  return {};
-}
-
-Result<Success, DmaFault> DeviceSlot::DmaWrite(Iova to, std::span<const std::byte> from) {
-  const auto gate = OpenGate(Access::kWrite, to, from.size());
-  if (!gate) return Stop(gate.error());
-  machine_.trace().Output([&] {
-    return fmt::format("dma-write {} iova={:#x} {} bytes {}", bdf_.ToString(), Raw(to), from.size(),
-                       Hex(from));
-  });
-  const auto moved = (*gate)->Write(to, from);
-  if (!moved) return Stop(moved.error());
-  return {};
+HostServices::Blocked DeviceSlot::Blocked() const {
+  if (config_.Get(PCI_COMMAND, 2) & PCI_COMMAND_MASTER) return std::nullopt;
+  return FaultReason::kBusMasterDisabled;
 }
 
 void DeviceSlot::SignalMsi(unsigned vector) {
   if (!MsiEnabled() || sink_ == nullptr) return;
   if (!(config_.Get(PCI_COMMAND, 2) & PCI_COMMAND_MASTER)) return;  // a message is a write, too
-  machine_.trace().Output([&] { return fmt::format("msi {} vector {}", bdf_.ToString(), vector); });
+  machine().trace().Output(
+      [&] { return fmt::format("msi {} vector {}", bdf_.ToString(), vector); });
   sink_->OnMsi(vector);
 }
 
@@ -234,45 +191,15 @@ void DeviceSlot::SetIntx(bool asserted) {
   if (asserted == intx_asserted_) return;
   intx_asserted_ = asserted;
   config_.SetBits(PCI_STATUS, 2, PCI_STATUS_INTERRUPT, asserted);
-  machine_.trace().Output(
+  machine().trace().Output(
       [&] { return fmt::format("intx {} {}", bdf_.ToString(), asserted ? "raised" : "lowered"); });
   if (sink_ != nullptr) sink_->OnIntx(asserted);
-}
-
-void DeviceSlot::After(std::chrono::nanoseconds delay, std::function<void()> due) {
-  auto id = std::make_shared<TimerId>();
-  *id = machine_.clock().After(delay, [this, id, due = std::move(due)] {
-    timers_.erase(*id);
-    due();
-  });
-  timers_.insert(*id);
-}
-
-void DeviceSlot::GuestError(std::string_view what) {
-  machine_.trace().Output([&] { return fmt::format("guest-error {} {}", bdf_.ToString(), what); });
-}
-
-DeviceMemory& DeviceSlot::Memory() {
-  if (!memory_) memory_ = machine_.environment().CreateDeviceMemory(bdf_.ToString());
-  return *memory_;
-}
-
-std::span<std::byte> DeviceSlot::AllocateBarMemory(unsigned bar, u64 size) {
-  return Memory().Allocate(u64{bar} << kRegionShift, size);
 }
 
 void DeviceSlot::TrapBars() {
   for (unsigned i = 0; i < PCI_STD_NUM_BARS; ++i)
     if (const auto* bar = device_->bar(i); bar != nullptr && bar->spec.mapping == BarMapping::kTrap)
-      Memory().Trap(u64{i} << kRegionShift, bar->spec.size);
-}
-
-void DeviceSlot::SetRegionShift(unsigned shift) {
-  if (memory_) memory_->Move(std::exchange(region_shift_, shift), shift);
-}
-
-void DeviceSlot::SetMemoryReachable(bool reachable) {
-  if (memory_) memory_->SetReachable(reachable);
+      services_.TrapRegion(i, bar->spec.size);
 }
 
 }  // namespace vfiolab

@@ -1,27 +1,16 @@
-// Where a device sits: its config space, its gate to the bus, its interrupts and its timers.
+// Where a PCI device sits: its config space, its gate to the bus and its interrupts.
 #pragma once
 #include <linux/pci_regs.h>
 
 #include <memory>
-#include <set>
 #include <string>
 
-#include "base/clock.hpp"
 #include "device/pci_device.hpp"
-#include "iommu/ioas.hpp"
-#include "machine/environment.hpp"
+#include "machine/host_services.hpp"
 #include "pci/bdf.hpp"
 #include "pci/function_config.hpp"
 
 namespace vfiolab {
-
-class IommuGroup;
-class Machine;
-
-// Region n of a device begins at n << kRegionShift, in its file offsets (vfio_pci_core.h
-// VFIO_PCI_OFFSET_SHIFT) and so in its shared memory; other interfaces have other shifts.
-inline constexpr unsigned kRegionShift = 40;
-inline constexpr u64 kRegionOffsetMask = (u64{1} << kRegionShift) - 1;
 
 // Whoever has taken the interrupts of a function.
 class InterruptSink {
@@ -38,7 +27,6 @@ class DeviceSlot final : public DeviceHost {
   // `driver` is what is bound to the function: "vfio-pci", a host driver, or "" for none.
   DeviceSlot(Machine& machine, Bdf bdf, const Model& model, const Params& params,
              std::string driver);
-  ~DeviceSlot() override;
 
   Bdf bdf() const { return bdf_; }
   const Model& model() const { return model_; }
@@ -52,12 +40,12 @@ class DeviceSlot final : public DeviceHost {
   void set_driver_override(std::optional<std::string> name) { driver_override_ = std::move(name); }
   PciDevice& device() { return *device_; }
   const PciDevice& device() const { return *device_; }
-  Machine& machine() { return machine_; }
-  const Machine& machine() const { return machine_; }
-  IommuGroup& group() { return *group_; }
-  void set_group(IommuGroup& group) { group_ = &group; }
+  Machine& machine() { return services_.machine(); }
+  const Machine& machine() const { return services_.machine(); }
+  IommuGroup& group() { return services_.group(); }
+  void set_group(IommuGroup& group) { services_.set_group(group); }
   // Where its DMA goes, if not where that of its group does.
-  void set_ioas(std::shared_ptr<Ioas> ioas) { own_ioas_ = std::move(ioas); }
+  void set_ioas(std::shared_ptr<Ioas> ioas) { services_.set_ioas(std::move(ioas)); }
 
   // Config space as the hardware has it.
   ConfigSpace& config() { return config_; }
@@ -104,11 +92,11 @@ class DeviceSlot final : public DeviceHost {
   void ReadBar(unsigned bar, Offset at, std::span<std::byte> to);
   void WriteBar(unsigned bar, Offset at, std::span<const std::byte> from);
   // The file that backs BARs that can be mapped; -1 when there is none.
-  int shared_memory_fd() const { return memory_ ? memory_->fd() : -1; }
+  int shared_memory_fd() const { return services_.shared_memory_fd(); }
   // From now on BAR n begins at n << shift of that file. Nobody has it mapped.
-  void SetRegionShift(unsigned shift);
+  void SetRegionShift(unsigned shift) { services_.SetRegionShift(shift); }
   // Whether mappings of its BARs reach them (DeviceMemory::SetReachable).
-  void SetMemoryReachable(bool reachable);
+  void SetMemoryReachable(bool reachable) { services_.SetMemoryReachable(reachable); }
 
   // Function-level reset of the device, which ends in D0. Else config space stays: whoever resets a
   // function on a Linux host saves it before and restores it after.
@@ -122,31 +110,34 @@ class DeviceSlot final : public DeviceHost {
   bool intx_asserted() const { return intx_asserted_; }
 
   // DeviceHost
-  Result<Success, DmaFault> DmaRead(Iova from, std::span<std::byte> to) override;
-  Result<Success, DmaFault> DmaWrite(Iova to, std::span<const std::byte> from) override;
+  Result<Success, DmaFault> DmaRead(Iova from, std::span<std::byte> to) override {
+    return services_.DmaRead(from, to, Blocked());
+  }
+  Result<Success, DmaFault> DmaWrite(Iova to, std::span<const std::byte> from) override {
+    return services_.DmaWrite(to, from, Blocked());
+  }
   void SignalMsi(unsigned vector) override;
   bool MsiEnabled() const override;
   void SetIntx(bool asserted) override;
-  void After(std::chrono::nanoseconds delay, std::function<void()> due) override;
-  void GuestError(std::string_view what) override;
-  std::span<std::byte> AllocateBarMemory(unsigned bar, u64 size) override;
+  void After(std::chrono::nanoseconds delay, std::function<void()> due) override {
+    services_.After(delay, std::move(due));
+  }
+  void GuestError(std::string_view what) override { services_.GuestError(what); }
+  std::span<std::byte> AllocateRegionMemory(unsigned bar, u64 size) override {
+    return services_.AllocateRegionMemory(bar, size);
+  }
 
  private:
-  DeviceMemory& Memory();
   void TrapBars();
   ConfigSpace BuildConfig(bool multifunction) const;
-  Result<std::shared_ptr<Ioas>, Fault> OpenGate(Access access, Iova at, u64 length);
-  Failure<DmaFault> Stop(const Fault& fault);
+  // A function that may not master the bus makes no DMA.
+  HostServices::Blocked Blocked() const;
 
-  Machine& machine_;
+  HostServices services_;  // goes last: the device's memory is there
   Bdf bdf_;
   const Model& model_;
   std::string driver_;
   std::optional<std::string> driver_override_;
-  IommuGroup* group_ = nullptr;
-  std::shared_ptr<Ioas> own_ioas_;
-  std::unique_ptr<DeviceMemory> memory_;
-  unsigned region_shift_ = kRegionShift;
   std::unique_ptr<PciDevice> device_;
   BarLayouts bars_;
   std::vector<std::byte> rom_;
@@ -163,7 +154,6 @@ class DeviceSlot final : public DeviceHost {
 
   std::optional<std::string> found_resets_;  // when it was found again
   std::optional<std::string> chosen_resets_;
-  std::set<TimerId> timers_;
 };
 
 }  // namespace vfiolab

@@ -4,6 +4,7 @@
 
 #include "iommu/ioas.hpp"
 #include "machine/device_slot.hpp"
+#include "machine/platform_slot.hpp"
 
 namespace vfiolab {
 
@@ -14,7 +15,10 @@ class IommuGroup {
   unsigned id() const { return id_; }
   const std::vector<DeviceSlot*>& devices() const { return devices_; }
   const std::vector<Bdf>& bridges() const { return bridges_; }
+  const std::vector<PlatformSlot*>& platform_devices() const { return platform_devices_; }
+  std::size_t size() const { return devices_.size() + bridges_.size() + platform_devices_.size(); }
   void Add(DeviceSlot& slot);
+  void Add(PlatformSlot& slot);
   void Remove(DeviceSlot& slot) { std::erase(devices_, &slot); }
   void AddBridge(Bdf bdf) { bridges_.push_back(bdf); }
 
@@ -34,6 +38,7 @@ class IommuGroup {
   unsigned id_;
   std::vector<DeviceSlot*> devices_;  // in Bdf order
   std::vector<Bdf> bridges_;
+  std::vector<PlatformSlot*> platform_devices_;  // ordered by name
   std::shared_ptr<Ioas> ioas_;
   bool owned_by_user_ = false;
 };

@@ -77,9 +77,10 @@ inline constexpr std::string_view kAugustApi = "A-aug";
 
 struct Kernel {
   KernelVersion version = kKernelVersions.front();
-  bool line_interrupts = true;        // CONFIG_VFIO_PCI_INTX
-  std::optional<EarlyApi> early_api;  // one of kEarlyApis
-  AugustPolicies policies;            // of kAugustApi
+  bool line_interrupts = true;          // CONFIG_VFIO_PCI_INTX
+  bool platform_reset_required = true;  // parameter reset_required of vfio_platform
+  std::optional<EarlyApi> early_api;    // one of kEarlyApis
+  AugustPolicies policies;              // of kAugustApi
 
   bool has_early_api() const { return early_api.has_value(); }
   // Whether today's interface is there.

@@ -8,13 +8,14 @@
 #include "machine/iommu_group.hpp"
 #include "machine/kernel.hpp"
 #include "machine/pci_bus_type.hpp"
+#include "machine/platform_bus_type.hpp"
 #include "vfs/open_file.hpp"
 
 namespace vfiolab {
 
 struct FaultRecord {
   Time when;
-  Bdf device;
+  std::string device;  // its name in sysfs
   Fault fault;
   std::string ToString() const;  // one line for a person
 };
@@ -46,15 +47,22 @@ class Machine {
   ModuleParameters& parameters() { return parameters_; }
   PciBusType& pci_bus() { return pci_bus_; }
   const PciBusType& pci_bus() const { return pci_bus_; }
+  PlatformBusType& platform_bus() { return platform_bus_; }
+  const PlatformBusType& platform_bus() const { return platform_bus_; }
 
-  // For the one who builds the machine. BDFs and group ids are unique. A driver that is not
-  // vfio-pci becomes one of the host.
+  // For the one who builds the machine. BDFs, names and group ids are unique. A driver that is not
+  // vfio-pci, or vfio-platform, becomes one of the host.
   DeviceSlot& AddDevice(Bdf bdf, const Model& model, const Params& params, std::string driver);
+  PlatformSlot& AddPlatformDevice(const std::string& name, const Model& model, const Params& params,
+                                  std::string driver);
   Bridge& AddBridge(Bdf bdf, u8 secondary, u8 subordinate);
   IommuGroup& AddGroup(unsigned id);
 
   DeviceSlot* device(Bdf bdf);  // null when there is none
   const std::map<Bdf, std::unique_ptr<DeviceSlot>>& devices() const { return devices_; }
+  PlatformSlot* platform_device(std::string_view name);  // null when there is none
+  using PlatformDevices = std::map<std::string, std::unique_ptr<PlatformSlot>, std::less<>>;
+  const PlatformDevices& platform_devices() const { return platform_devices_; }
   std::map<Bdf, Bridge>& bridges() { return bridges_; }
   const std::map<Bdf, Bridge>& bridges() const { return bridges_; }
   const std::map<unsigned, IommuGroup>& groups() const { return groups_; }
@@ -65,7 +73,7 @@ class Machine {
   // The newest faults, oldest first; bounded, so `fault_count()` may be larger.
   const std::deque<FaultRecord>& faults() const { return faults_; }
   u64 fault_count() const { return fault_count_; }
-  void RecordFault(Bdf device, const Fault& fault);
+  void RecordFault(const std::string& device, const Fault& fault);
   // Called when a client is about to unmap memory of its own, by transports that see it.
   using UnmapListener = std::function<void(CallContext& caller, ClientAddress from, u64 size)>;
   void set_unmap_listener(UnmapListener listener) { unmap_listener_ = std::move(listener); }
@@ -88,13 +96,16 @@ class Machine {
   Kernel kernel_;
   ModuleParameters parameters_;
   PciBusType pci_bus_{*this};
+  PlatformBusType platform_bus_{*this};
   std::map<unsigned, IommuGroup> groups_;
   std::map<Bdf, Bridge> bridges_;
   std::deque<FaultRecord> faults_;
   u64 fault_count_ = 0;
   std::function<void(const FaultRecord&)> fault_listener_;
   UnmapListener unmap_listener_;
-  std::map<Bdf, std::unique_ptr<DeviceSlot>> devices_;  // goes first: slots cancel timers
+  // These go first: slots cancel timers.
+  PlatformDevices platform_devices_;
+  std::map<Bdf, std::unique_ptr<DeviceSlot>> devices_;
 };
 
 }  // namespace vfiolab

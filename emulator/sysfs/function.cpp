@@ -119,23 +119,13 @@ void AddPower(Tree& tree, const PciFunction& function) {
   tree.Text(function.path + "/power_state", [function] { return PowerState(function.config()); });
 }
 
-// What a write to driver_override leaves (drivers/base/driver.c driver_set_override).
-Reply SetOverride(DeviceSlot& slot, std::string_view text) {
-  if (text.size() >= kPageSize - 1) return Fail(EINVAL, "too long for the name of a driver");
-  // A string of the kernel ends with its first zero, which is how some tools say that there is
-  // none.
-  const std::string_view line = FirstLine(text), name = line.substr(0, line.find('\0'));
-  slot.set_driver_override(name.empty() ? std::nullopt : std::optional(std::string(name)));
-  return static_cast<long>(text.size());
-}
-
 void AddOverride(Tree& tree, const PciFunction& function) {
   const std::string path = function.path + "/driver_override";
   DeviceSlot* slot = function.slot;
   if (slot == nullptr) return tree.Line(path, "(null)");
-  tree.Writable(
-      path, [slot] { return slot->driver_override().value_or("(null)") + "\n"; },
-      [slot](std::string_view text) { return SetOverride(*slot, text); });
+  AddOverride(
+      tree, path, [slot] { return slot->driver_override(); },
+      [slot](Override name) { slot->set_driver_override(std::move(name)); });
 }
 
 // drivers/pci/pci.c reset_method_store: names of methods that there are, "default", or nothing.
@@ -209,6 +199,21 @@ void AddLinks(Tree& tree, const PciFunction& function) {
 }
 
 }  // namespace
+
+// What a write leaves: drivers/base/driver.c driver_set_override.
+void AddOverride(Tree& tree, const std::string& path, std::function<Override()> show,
+                 std::function<void(Override)> set) {
+  tree.Writable(
+      path, [show = std::move(show)] { return show().value_or("(null)") + "\n"; },
+      [set = std::move(set)](std::string_view text) -> Reply {
+        if (text.size() >= kPageSize - 1) return Fail(EINVAL, "too long for the name of a driver");
+        // A string of the kernel ends with its first zero, which is how some tools say that there
+        // is none.
+        const std::string_view line = FirstLine(text), name = line.substr(0, line.find('\0'));
+        set(name.empty() ? std::nullopt : Override(std::string(name)));
+        return static_cast<long>(text.size());
+      });
+}
 
 void AddFunction(Tree& tree, const PciFunction& function, const CpuSet& cpus) {
   tree.MakeFleeting(function.path);

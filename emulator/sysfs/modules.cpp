@@ -50,11 +50,25 @@ void AddNumber(Tree& tree, const std::string& path, u32& number) {
       });
 }
 
+void AddPlatformModules(Tree& tree, bool reset_required) {
+  for (const char* name : {"vfio_platform_base", "vfio_platform"}) {
+    const std::string path = fmt::format("module/{}", name);
+    AddModule(tree, path, path.ends_with("base") ? 1 : 0);
+    tree.Line(path + "/version", "0.10");
+  }
+  // It is read when a device is probed, and cannot be set but when the module is loaded.
+  tree.Line("module/vfio_platform/parameters/reset_required", reset_required ? "Y" : "N");
+  tree.Link("module/vfio_platform/drivers/platform:vfio-platform",
+            "bus/platform/drivers/vfio-platform");
+}
+
 }  // namespace
 
 void AddModules(Tree& tree, Machine& machine) {
-  AddModule(tree, "module/vfio", 3);
+  const bool platform = !machine.platform_devices().empty();
+  AddModule(tree, "module/vfio", platform ? 5 : 3);
   tree.Line("module/vfio/version", "0.3");
+  if (platform) AddPlatformModules(tree, machine.kernel().platform_reset_required);
   ModuleParameters& parameters = machine.parameters();
   if (machine.kernel().has_early_api())
     AddNumber(tree, "module/vfio/parameters/allow_unsafe_intrs", parameters.allow_unsafe_intrs);

@@ -1,5 +1,6 @@
 // The parts that make up /sys; each adds directories of its own.
 #pragma once
+#include "sysfs/classes.hpp"
 #include "sysfs/layout.hpp"
 #include "sysfs/tree.hpp"
 
@@ -36,10 +37,15 @@ TextFile::Store WhenAsked(std::function<Reply(long written)> act);
 void AddIommuGroup(Tree& tree, const Machine& machine, const IommuGroup& group);
 // devices/virtual/iommu/dmar0, class/iommu and kernel/iommu_groups.
 void AddIommu(Tree& tree, const Machine& machine);
-// bus/pci/drivers, and what depends on which function each has, now and later: links, and
-// vfio-dev/vfioN in the devices that VFIO has, devices/virtual/vfio/N, and their classes.
+// bus/pci/drivers, and what depends on which function each has, now and later.
 void AddDrivers(Tree& tree, Machine& machine, const Layout& layout, const CpuSet& cpus,
-                const Directory* nodes);
+                std::shared_ptr<Classes> classes);
+// devices/platform and bus/platform, where the machine has such devices.
+void AddPlatform(Tree& tree, Machine& machine, std::shared_ptr<Classes> classes);
+// driver_override at `path`: `show` gives what is set, `set` takes it.
+using Override = std::optional<std::string>;
+void AddOverride(Tree& tree, const std::string& path, std::function<Override()> show,
+                 std::function<void(Override)> set);
 // A module that `users` other modules need.
 void AddModule(Tree& tree, const std::string& path, unsigned users);
 // module/vfio*.

@@ -3,6 +3,7 @@
 
 #include "sysfs/number.hpp"
 #include "sysfs/parts.hpp"
+#include "sysfs/waiting.hpp"
 
 namespace vfiolab::sysfs {
 
@@ -32,11 +33,9 @@ void AddBuses(Tree& tree, const Layout& layout, const CpuSet& cpus) {
 
 void AddPciBusType(Tree& tree, Machine& machine) {
   tree.Line("bus/pci/drivers_autoprobe", "1");
-  tree.Writable("bus/pci/drivers_probe", nullptr, [&machine](std::string_view text) -> Reply {
-    const Result<> probed = machine.pci_bus().Probe(text);
-    if (!probed) return Failure{probed.error()};
-    return static_cast<long>(text.size());
-  });
+  tree.Writable("bus/pci/drivers_probe", nullptr, Acting([&machine](std::string_view text) {
+                  return machine.pci_bus().Probe(text);
+                }));
   tree.Writable("bus/pci/rescan", nullptr, WhenAsked([&machine](long written) -> Reply {
                   machine.pci_bus().Rescan();
                   return written;

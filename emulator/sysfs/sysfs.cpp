@@ -16,7 +16,9 @@ void AddSysfs(Machine& machine, Directory& sys, unsigned cpus, const Directory* 
   AddBuses(tree, layout, near);
   AddPciBusType(tree, machine);
   AddIommu(tree, machine);
-  AddDrivers(tree, machine, layout, near, nodes);
+  const auto classes = std::make_shared<Classes>(tree, nodes);
+  AddDrivers(tree, machine, layout, near, classes);
+  AddPlatform(tree, machine, classes);
   AddModules(tree, machine);
 }
 

@@ -1,8 +1,8 @@
-// Writes that wait until nobody uses a function any more.
+// Writes that act, and those that wait until nobody uses a device any more.
 #pragma once
 #include <memory>
 
-#include "vfs/open_file.hpp"
+#include "vfs/node.hpp"
 
 namespace vfiolab::sysfs {
 
@@ -33,6 +33,29 @@ Reply WriteThatWaits(long value, Begin begin) {
   begin([wait](Result<> result = {}) { wait->Finish(std::move(result)); });
   if (wait->outcome()) return *wait->outcome();
   return std::shared_ptr<PendingCall>(std::move(wait));
+}
+
+// What a write does that acts at once, and takes the whole text if that succeeds.
+template <class Act>
+TextFile::Store Acting(Act act) {
+  return [act](std::string_view text) -> Reply {
+    const Result<> done = act(text);
+    if (!done) return Failure{done.error()};
+    return static_cast<long>(text.size());
+  };
+}
+
+// `unbind` of the driver `name` on a bus.
+template <class Bus>
+TextFile::Store Unbinding(Bus& bus, const std::string& name) {
+  return [&bus, name](std::string_view text) -> Reply {
+    Result<> begun;
+    Reply reply = WriteThatWaits(static_cast<long>(text.size()), [&](auto done) {
+      begun = bus.Unbind(name, text, std::move(done));
+    });
+    if (!begun) return Failure{begun.error()};
+    return reply;
+  };
 }
 
 }  // namespace vfiolab::sysfs

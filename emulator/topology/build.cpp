@@ -146,6 +146,13 @@ Result<Success, ConfigError> Build(const TopologySpec& spec, std::span<const Mod
   for (const DeviceSpec& device : spec.devices)
     if (device.physical_function)
       machine.device(device.bdf)->set_physical_function(*machine.device(*device.physical_function));
+  for (const PlatformSpec& device : spec.platform) {
+    const auto model = std::ranges::find(models, device.model, &Model::name);
+    CHECK_OURS(model != models.end());
+    machine
+        .AddPlatformDevice(device.name, *model, Params(model->params, device.params), device.driver)
+        .set_has_reset(device.reset);
+  }
   for (const GroupSpec& spec_group : spec.groups) {
     IommuGroup& group = machine.AddGroup(spec_group.id);
     for (const Bdf& member : spec_group.members) {
@@ -156,6 +163,8 @@ Result<Success, ConfigError> Build(const TopologySpec& spec, std::span<const Mod
         machine.bridges().at(member).group = &group;
       }
     }
+    for (const std::string& name : spec_group.platform_members)
+      group.Add(*machine.platform_device(name));
   }
   if (!Placement(machine).Run())
     return Failure{ConfigError{spec.name, "/devices",

@@ -104,9 +104,11 @@ void ReportUnknown(const std::string& place, const Model& model, const std::stri
   });
 }
 
-void CheckDevice(const std::string& place, const DeviceDraft& device, const Model& model,
+using ParamDrafts = std::map<std::string, std::optional<u64>>;
+
+void CheckParams(const std::string& place, const ParamDrafts& params, const Model& model,
                  ErrorList& errors) {
-  for (const auto& param : device.params) {
+  for (const auto& param : params) {
     const std::string& name = param.first;
     const std::string param_place = place + "/params/" + PointerToken(name);
     const auto spec = std::find_if(model.params.begin(), model.params.end(),
@@ -117,6 +119,11 @@ void CheckDevice(const std::string& place, const DeviceDraft& device, const Mode
     }
     ReportUnknown(param_place, model, name, errors);
   }
+}
+
+void CheckDevice(const std::string& place, const DeviceDraft& device, const Model& model,
+                 ErrorList& errors) {
+  CheckParams(place, device.params, model, errors);
   for (const auto& [name, dump] : device.dumps)
     if (std::ranges::find(model.dumps, name, &DumpSpec::name) == model.dumps.end())
       ReportUnknown(place + "/params/" + PointerToken(name), model, name, errors);
@@ -127,6 +134,27 @@ void CheckDevice(const std::string& place, const DeviceDraft& device, const Mode
   if (!model.dumps.empty()) CheckReplica(place, device, errors);
 }
 
+// The model of a device on one of the two buses; null, and a report, where there is none.
+const Model* FindModel(const std::string& place, const std::optional<std::string>& name,
+                       std::span<const Model> models, bool platform, ErrorList& errors) {
+  if (!name) return nullptr;
+  const auto model = std::ranges::find(models, *name, &Model::name);
+  if (model != models.end() && model->is_platform() == platform) return &*model;
+  if (model != models.end()) {
+    errors.Add(place + "/model",
+               fmt::format("{} is a model of {} devices", *name, platform ? "PCI" : "platform"),
+               fmt::format("move it to \"{}\"", platform ? "devices" : "platform"));
+    return nullptr;
+  }
+  errors.Add(place + "/model", fmt::format("no model named {}", Quote(*name)), [&] {
+    std::vector<std::string> names;
+    for (const Model& row : models)
+      if (row.is_platform() == platform) names.emplace_back(row.name);
+    return DidYouMean(*name, names, OneOf(names, "there are no models"));
+  });
+  return nullptr;
+}
+
 }  // namespace
 
 void CheckIommu(const Draft& draft, ErrorList& errors) {
@@ -135,20 +163,29 @@ void CheckIommu(const Draft& draft, ErrorList& errors) {
 }
 
 void CheckModels(const Draft& draft, std::span<const Model> models, ErrorList& errors) {
-  std::vector<std::string> names;
-  for (const Model& model : models) names.emplace_back(model.name);
   for (std::size_t i = 0; i < draft.devices.size(); ++i) {
     const DeviceDraft& device = draft.devices[i];
-    if (!device.model) continue;
     const std::string place = fmt::format("/devices/{}", i);
-    const auto model = std::find_if(models.begin(), models.end(),
-                                    [&](const Model& row) { return row.name == *device.model; });
-    if (model != models.end())
+    if (const Model* model = FindModel(place, device.model, models, false, errors))
       CheckDevice(place, device, *model, errors);
-    else
-      errors.Add(place + "/model", fmt::format("no model named {}", Quote(*device.model)), [&] {
-        return DidYouMean(*device.model, names, OneOf(names, "there are no models"));
-      });
+  }
+  for (std::size_t i = 0; i < draft.platform.size(); ++i) {
+    const PlatformDraft& device = draft.platform[i];
+    const std::string place = fmt::format("/platform/{}", i);
+    if (const Model* model = FindModel(place, device.model, models, true, errors))
+      CheckParams(place, device.params, *model, errors);
+  }
+}
+
+void CheckNames(const Draft& draft, ErrorList& errors) {
+  std::map<std::string, std::string> places;
+  for (std::size_t i = 0; i < draft.platform.size(); ++i) {
+    if (!draft.platform[i].name) continue;
+    const std::string place = fmt::format("/platform/{}/name", i);
+    const auto [first, is_new] = places.emplace(*draft.platform[i].name, place);
+    if (!is_new)
+      errors.Add(place, fmt::format("{} is already at {}", first->first, first->second),
+                 "give each device its own name");
   }
 }
 
@@ -156,6 +193,7 @@ void Check(const Draft& draft, std::span<const Model> models, ErrorList& errors)
   CheckIommu(draft, errors);
   CheckModels(draft, models, errors);
   CheckBuses(draft, errors);
+  CheckNames(draft, errors);
   CheckGroups(draft, errors);
 }
 

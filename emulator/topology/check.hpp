@@ -12,7 +12,8 @@ namespace vfiolab::topology {
 // made of whole pages, not overlapping.
 void CheckIommu(const Draft& draft, ErrorList& errors);
 
-// Models: in `models`. Parameters: the model's own, each in its range; files that it needs.
+// Models: in `models`, and of the bus that the device is on. Parameters: the model's own, each in
+// its range; files that it needs.
 void CheckModels(const Draft& draft, std::span<const Model> models, ErrorList& errors);
 
 // A device made from a dump: that of a function, with a size for each of its BARs and for no other,
@@ -24,6 +25,9 @@ void CheckReplica(const std::string& place, const DeviceDraft& device, ErrorList
 // claims but none leads to. Bridges: buses behind them above their own, each claimed by one
 // bridge only, and inside those of the bridge they sit behind.
 void CheckBuses(const Draft& draft, ErrorList& errors);
+
+// Platform devices: each name used once.
+void CheckNames(const Draft& draft, ErrorList& errors);
 
 // Groups: each number used once. Members: there, and in one group only. Devices: in a group.
 void CheckGroups(const Draft& draft, ErrorList& errors);

@@ -43,9 +43,9 @@ void ReportNothingAt(Bdf bdf, const std::string& place, const std::set<Bdf>& add
 }
 
 // Where each member is named first.
-std::map<Bdf, std::string> CheckMembers(const Draft& draft, ErrorList& errors) {
+std::map<MemberDraft, std::string> CheckMembers(const Draft& draft, ErrorList& errors) {
   const std::set<Bdf> addresses = Addresses(draft);
-  std::map<Bdf, std::string> places;
+  std::map<MemberDraft, std::string> places;
   for (std::size_t i = 0; i < draft.groups.size(); ++i) {
     const auto& members = draft.groups[i].members;
     for (std::size_t j = 0; j < members.size(); ++j) {
@@ -53,10 +53,11 @@ std::map<Bdf, std::string> CheckMembers(const Draft& draft, ErrorList& errors) {
       const std::string place = fmt::format("/groups/{}/members/{}", i, j);
       const auto [first, is_new] = places.emplace(*members[j], place);
       if (!is_new)
-        errors.Add(place, fmt::format("{} is already at {}", members[j]->ToString(), first->second),
+        errors.Add(place, fmt::format("{} is already at {}", NameOf(*members[j]), first->second),
                    "name it in one group only, and once");
-      else if (draft.addresses_known && !addresses.contains(*members[j]))
-        ReportNothingAt(*members[j], place, addresses, errors);
+      else if (const Bdf* bdf = std::get_if<Bdf>(&*members[j]);
+               bdf != nullptr && draft.addresses_known && !addresses.contains(*bdf))
+        ReportNothingAt(*bdf, place, addresses, errors);
     }
   }
   return places;
@@ -68,12 +69,15 @@ void CheckGroups(const Draft& draft, ErrorList& errors) {
   CheckIds(draft.groups, errors);
   const auto members = CheckMembers(draft, errors);
   if (!draft.members_known) return;
-  for (std::size_t i = 0; i < draft.devices.size(); ++i) {
-    const auto& bdf = draft.devices[i].bdf;
-    if (bdf && !members.contains(*bdf))
-      errors.Add(fmt::format("/devices/{}", i), fmt::format("{} is in no group", bdf->ToString()),
+  const auto need = [&](std::string_view list, std::size_t i, const MemberDraft& device) {
+    if (!members.contains(device))
+      errors.Add(fmt::format("/{}/{}", list, i), fmt::format("{} is in no group", NameOf(device)),
                  "name it in the \"members\" of a group");
-  }
+  };
+  for (std::size_t i = 0; i < draft.devices.size(); ++i)
+    if (draft.devices[i].bdf) need("devices", i, *draft.devices[i].bdf);
+  for (std::size_t i = 0; i < draft.platform.size(); ++i)
+    if (draft.platform[i].name) need("platform", i, *draft.platform[i].name);
 }
 
 }  // namespace vfiolab::topology

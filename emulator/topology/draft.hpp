@@ -4,6 +4,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "topology/spec.hpp"
@@ -21,6 +22,14 @@ struct DeviceDraft {
   bool reset = true;
 };
 
+struct PlatformDraft {
+  std::optional<std::string> name;
+  std::optional<std::string> model;
+  std::string driver;
+  std::map<std::string, std::optional<u64>> params;
+  bool reset = true;
+};
+
 struct BridgeDraft {
   std::optional<Bdf> bdf;
   std::optional<u8> secondary_bus;
@@ -28,9 +37,16 @@ struct BridgeDraft {
   bool reports_link = true;
 };
 
+// An address, or the name of a platform device that is in the file.
+using MemberDraft = std::variant<Bdf, std::string>;
+inline std::string NameOf(const MemberDraft& member) {
+  const Bdf* bdf = std::get_if<Bdf>(&member);
+  return bdf != nullptr ? bdf->ToString() : std::get<std::string>(member);
+}
+
 struct GroupDraft {
   std::optional<unsigned> id;
-  std::vector<std::optional<Bdf>> members;
+  std::vector<std::optional<MemberDraft>> members;
 };
 
 struct ReservedDraft {
@@ -48,11 +64,13 @@ struct Draft {
   std::optional<std::vector<ReservedDraft>> reserved;         // absent: the default
   std::vector<BridgeDraft> bridges;
   std::vector<DeviceDraft> devices;
+  std::vector<PlatformDraft> platform;
   std::vector<GroupDraft> groups;
 
-  // False when some address, or some group member, could not be read: then one that seems to be
+  // False when some address, name or group member could not be read: then one that seems to be
   // missing may be there, and is not worth an error.
   bool addresses_known = true;
+  bool names_known = true;
   bool members_known = true;
 };
 

@@ -48,6 +48,19 @@ Iommu FinishIommu(const Draft& draft) {
   return iommu;
 }
 
+GroupSpec FinishGroup(const GroupDraft& group) {
+  GroupSpec spec;
+  spec.id = *group.id;
+  for (const auto& member : group.members)
+    if (const Bdf* bdf = std::get_if<Bdf>(&*member))
+      spec.members.push_back(*bdf);
+    else
+      spec.platform_members.push_back(std::get<std::string>(*member));
+  std::ranges::sort(spec.members);
+  std::ranges::sort(spec.platform_members);
+  return spec;
+}
+
 // A draft without errors is complete.
 TopologySpec Finish(const Draft& draft, std::string_view file_name) {
   TopologySpec spec;
@@ -69,14 +82,18 @@ TopologySpec Finish(const Draft& draft, std::string_view file_name) {
     added.physical_function = device.physical_function;
     added.reset = device.reset;
   }
-  for (const GroupDraft& group : draft.groups) {
-    GroupSpec& added = spec.groups.emplace_back();
-    added.id = *group.id;
-    for (const auto& member : group.members) added.members.push_back(*member);
-    std::sort(added.members.begin(), added.members.end());
+  for (const PlatformDraft& device : draft.platform) {
+    PlatformSpec& added = spec.platform.emplace_back();
+    added.name = *device.name;
+    added.model = *device.model;
+    added.driver = device.driver;
+    for (const auto& [name, value] : device.params) added.params.emplace(name, *value);
+    added.reset = device.reset;
   }
+  for (const GroupDraft& group : draft.groups) spec.groups.push_back(FinishGroup(group));
   SortBy(spec.bridges, &BridgeSpec::bdf);
   SortBy(spec.devices, &DeviceSpec::bdf);
+  SortBy(spec.platform, &PlatformSpec::name);
   SortBy(spec.groups, &GroupSpec::id);
   return spec;
 }

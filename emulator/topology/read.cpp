@@ -3,12 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include <nlohmann/json.hpp>
 
 #include "device/params.hpp"
 #include "machine/pci_bus_type.hpp"
+#include "machine/platform_bus_type.hpp"
 #include "topology/edit_distance.hpp"
 #include "topology/json_reader.hpp"
 #include "topology/policies.hpp"
@@ -32,13 +34,21 @@ bool HasControlCharacter(std::string_view text) {
   return false;
 }
 
-// It becomes the name of a directory in sysfs.
-bool IsDriverName(std::string_view name) {
+// It becomes the name of a directory in sysfs. `others`: what it may have beside letters and
+// digits.
+bool IsSysfsName(std::string_view name, std::string_view others) {
   return !name.empty() && name.size() <= kLongestName &&
-         std::all_of(name.begin(), name.end(), [](char c) {
+         std::all_of(name.begin(), name.end(), [&](char c) {
            return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                  c == '-' || c == '_';
+                  others.find(c) != others.npos;
          });
+}
+
+// It becomes the name of directories and links in sysfs, beside files that are called otherwise.
+bool IsPlatformName(const std::string& name) {
+  constexpr std::array<std::string_view, 4> kTaken{"bind", "unbind", "module", "uevent"};
+  return IsSysfsName(name, ".,-_:@") && !name.starts_with('.') && !Bdf::Parse(name) &&
+         std::ranges::find(kTaken, name) == kTaken.end();
 }
 
 std::optional<Bdf> ReadBdf(const std::optional<JsonValue>& value) {
@@ -133,10 +143,12 @@ void ReadApi(const JsonValue& value, Draft& draft) {
 }
 
 void ReadKernel(const JsonValue& value, Draft& draft) {
-  const JsonObject fields(value, {"version", "line_interrupts"});
+  const JsonObject fields(value, {"version", "line_interrupts", "reset_required"});
   if (const auto version = fields.Find("version")) ReadKernelVersion(*version, draft);
   if (const auto flag = fields.Find("line_interrupts"))
     Assign(draft.kernel.line_interrupts, flag->Flag());
+  if (const auto flag = fields.Find("reset_required"))
+    Assign(draft.kernel.platform_reset_required, flag->Flag());
 }
 
 BridgeDraft ReadBridge(const JsonValue& value, Draft& draft) {
@@ -153,13 +165,17 @@ BridgeDraft ReadBridge(const JsonValue& value, Draft& draft) {
   return bridge;
 }
 
-std::string ReadDriver(const JsonValue& value, const Kernel& kernel) {
-  constexpr std::string_view kWanted = "a driver name like \"vfio-pci\", or null for no driver";
+// `own` is what VFIO's driver is called on the bus, `other` what it is called on the other one.
+std::string ReadDriver(const JsonValue& value, const Kernel& kernel, std::string_view own,
+                       std::string_view other) {
   if (value.IsNull()) return "";
-  const auto name = value.Text(kWanted);
-  if (name && !IsDriverName(*name))
+  const auto name =
+      value.Text(fmt::format("a driver name like \"{}\", or null for no driver", own));
+  if (name && !IsSysfsName(*name, "-_"))
     value.Refuse("a driver name", "1 to 64 letters, digits, '-' and '_', or null for no driver");
-  if (name == "vfio-pci" && !kernel.has_vfio())
+  if (name == other)
+    value.Report(fmt::format("{} is on another bus", other), fmt::format("write \"{}\"", own));
+  if (name == kVfioPci && own == kVfioPci && !kernel.has_vfio())
     value.Report("a machine with this api has no vfio-pci", "write \"vfio\"");
   return name.value_or("");
 }
@@ -173,7 +189,7 @@ DeviceDraft ReadDevice(const JsonValue& value, Draft& draft) {
   if (const auto model = fields.Need("model", "the name of a device model, like \"edu\""))
     device.model = model->Text("the name of a device model, like \"edu\"");
   const auto driver = fields.Find("driver");
-  device.driver = driver                    ? ReadDriver(*driver, draft.kernel)
+  device.driver = driver ? ReadDriver(*driver, draft.kernel, kVfioPci, kVfioPlatform)
                   : draft.kernel.has_vfio() ? std::string(kVfioPci)
                                             : std::string(kEarlyVfio);
   if (const auto rom = fields.Find("rom"))
@@ -196,6 +212,51 @@ DeviceDraft ReadDevice(const JsonValue& value, Draft& draft) {
   return device;
 }
 
+PlatformDraft ReadPlatform(const JsonValue& value, Draft& draft) {
+  constexpr std::string_view kName = "a name like \"fe000000.copier\"";
+  const JsonObject fields(value, {"name", "model", "driver", "params", "reset"});
+  PlatformDraft device;
+  if (const auto name = fields.Need("name", kName)) device.name = name->Text(kName);
+  if (device.name && !IsPlatformName(*device.name)) {
+    fields.Find("name")->Refuse(
+        "a name of a platform device",
+        "1 to 64 letters, digits and . , - _ : @, which are neither a PCI address nor taken");
+    device.name.reset();
+  }
+  if (!device.name) draft.names_known = false;
+  if (const auto model = fields.Need("model", "the name of a device model, like \"copier\""))
+    device.model = model->Text("the name of a device model, like \"copier\"");
+  const auto driver = fields.Find("driver");
+  device.driver = driver ? ReadDriver(*driver, draft.kernel, kVfioPlatform, kVfioPci)
+                         : std::string(kVfioPlatform);
+  if (const auto flag = fields.Find("reset")) Assign(device.reset, flag->Flag());
+  if (const auto params = fields.Find("params"))
+    JsonObject(*params).ForEach([&](const std::string& name, const JsonValue& item) {
+      device.params.emplace(name, item.Number());
+    });
+  return device;
+}
+
+std::optional<MemberDraft> ReadMember(const JsonValue& value, const Draft& draft) {
+  if (draft.platform.empty()) {
+    const auto bdf = ReadBdf(value);
+    return bdf ? std::optional<MemberDraft>(*bdf) : std::nullopt;
+  }
+  const auto text = value.Text("a PCI address or the name of a platform device");
+  if (!text) return std::nullopt;
+  if (std::ranges::find(draft.platform, *text, &PlatformDraft::name) != draft.platform.end())
+    return *text;
+  if (const auto bdf = Bdf::Parse(*text)) return *bdf;
+  if (draft.names_known)
+    value.Report(fmt::format("{} is neither a PCI address nor a platform device", Quote(*text)),
+                 [&] {
+                   std::vector<std::string> names;
+                   for (const PlatformDraft& device : draft.platform) names.push_back(*device.name);
+                   return DidYouMean(*text, names, OneOf(names, ""));
+                 });
+  return std::nullopt;
+}
+
 GroupDraft ReadGroup(const JsonValue& value, Draft& draft) {
   const JsonObject fields(value, {"id", "members"});
   GroupDraft group;
@@ -203,7 +264,7 @@ GroupDraft ReadGroup(const JsonValue& value, Draft& draft) {
   const auto members = fields.Need("members", "a list of PCI addresses");
   const bool is_list =
       members && members->Items("a list of PCI addresses", [&](const JsonValue& member) {
-        group.members.push_back(ReadBdf(member));
+        group.members.push_back(ReadMember(member, draft));
         if (!group.members.back()) draft.members_known = false;
       });
   if (is_list && members->size() == 0)
@@ -244,6 +305,12 @@ void ReadLists(const JsonObject& fields, Draft& draft) {
   const auto devices = fields.Need("devices", "a list of devices, which may be empty");
   draft.addresses_known &=
       devices && ReadList(*devices, kMaxDevices, draft.devices, draft, ReadDevice);
+  if (const auto platform = fields.Find("platform")) {
+    draft.names_known &= ReadList(*platform, kMaxDevices, draft.platform, draft, ReadPlatform);
+    if (!draft.platform.empty() && !draft.kernel.has_vfio())
+      platform->Report("a machine with this api has no platform devices",
+                       "remove them, or \"api\"");
+  }
   const auto groups = fields.Need("groups", "a list of groups, which may be empty");
   draft.members_known &=
       groups && ReadList(*groups, kMaxGroupId + 1, draft.groups, draft, ReadGroup);
@@ -260,7 +327,7 @@ Draft Read(const nlohmann::json& root, ErrorList& errors) {
   Draft draft;
   const JsonObject fields(JsonValue(root, "", errors),
                           {"$schema", "name", "description", "api", "policies", "kernel", "iommu",
-                           "bridges", "devices", "groups"});
+                           "bridges", "devices", "platform", "groups"});
   ReadText(fields.Find("$schema"), kLongestDescription);  // for editors only
   if (const auto name = fields.Find("name")) {
     const auto text = name->Text("a name like \"edu\"");

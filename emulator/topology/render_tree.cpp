@@ -21,7 +21,10 @@ std::string ParamText(u64 value) {
 
 class Tree {
  public:
-  Tree(const TopologySpec& spec, const DescribeDevice& describe) : describe_(describe) {
+  Tree(const TopologySpec& spec, const DescribeDevice& describe,
+       const DescribePlatform& describe_platform)
+      : describe_(describe), describe_platform_(describe_platform) {
+    for (const PlatformSpec& device : spec.platform) platform_.emplace(device.name, &device);
     for (const DeviceSpec& device : spec.devices) devices_.emplace(device.bdf, &device);
     for (const BridgeSpec& bridge : spec.bridges) {
       bridges_.emplace(bridge.bdf, &bridge);
@@ -30,7 +33,8 @@ class Tree {
   }
 
   // A heading and, below it, the members.
-  void AddSection(const std::string& heading, const std::vector<Bdf>& members) {
+  void AddSection(const std::string& heading, const std::vector<Bdf>& members,
+                  const std::vector<std::string>& platform_members = {}) {
     members_ = {members.begin(), members.end()};
     below_.clear();
     std::vector<Bdf> tops;
@@ -39,7 +43,9 @@ class Tree {
       (bridge ? below_[*bridge] : tops).push_back(member);
     }
     text_ += '\n' + heading + '\n';
-    AddMembers(tops, "");
+    AddMembers(tops, "", !platform_members.empty());
+    for (const std::string& name : platform_members)
+      AddPlatform(*platform_.at(name), name == platform_members.back());
   }
 
   std::string TakeText() { return std::move(text_); }
@@ -59,9 +65,10 @@ class Tree {
     return bridge;
   }
 
-  void AddMembers(const std::vector<Bdf>& members, const std::string& indent) {
+  // `more`: others follow in the section.
+  void AddMembers(const std::vector<Bdf>& members, const std::string& indent, bool more = false) {
     for (const Bdf& member : members) {
-      const bool is_last = member == members.back();
+      const bool is_last = member == members.back() && !more;
       text_ += indent + (is_last ? "└─ " : "├─ ") + Title(member) + '\n';
       const std::string deeper = indent + (is_last ? "   " : "│  ");
       const auto below = below_.find(member);
@@ -86,8 +93,27 @@ class Tree {
     const auto it = devices_.find(bdf);
     CHECK_OURS(it != devices_.end());  // Load() refuses members that are nothing
     const DeviceSpec& device = *it->second;
-    const std::string driver = device.driver.empty() ? "no driver" : "driver " + device.driver;
-    return fmt::format("{}  {}, {}{}", bdf.ToString(), device.model, driver, behind);
+    return fmt::format("{}  {}, {}{}", bdf.ToString(), device.model, DriverText(device.driver),
+                       behind);
+  }
+
+  static std::string DriverText(const std::string& driver) {
+    return driver.empty() ? "no driver" : "driver " + driver;
+  }
+
+  void AddPlatform(const PlatformSpec& device, bool is_last) {
+    text_ += fmt::format("{} {}  {}, {}\n", is_last ? "└─" : "├─", device.name, device.model,
+                         DriverText(device.driver));
+    const std::string indent = is_last ? "   " : "│  ";
+    AddParams(device.params, indent);
+    if (!describe_platform_) return;
+    for (const std::string& line : describe_platform_(device))
+      text_ += fmt::format("{}  {}\n", indent, line);
+  }
+
+  void AddParams(const std::map<std::string, u64>& params, const std::string& indent) {
+    for (const auto& [name, value] : params)
+      text_ += fmt::format("{}  {} = {}\n", indent, name, ParamText(value));
   }
 
   void AddDetails(Bdf bdf, const std::string& indent) {
@@ -95,14 +121,15 @@ class Tree {
     if (it == devices_.end()) return;
     for (const auto& [name, dump] : it->second->dumps)
       text_ += fmt::format("{}  {} = {}\n", indent, name, Quote(dump.file));
-    for (const auto& [name, value] : it->second->params)
-      text_ += fmt::format("{}  {} = {}\n", indent, name, ParamText(value));
+    AddParams(it->second->params, indent);
     if (!describe_) return;
     for (const std::string& line : describe_(*it->second))
       text_ += fmt::format("{}  {}\n", indent, line);
   }
 
   const DescribeDevice& describe_;
+  const DescribePlatform& describe_platform_;
+  std::map<std::string, const PlatformSpec*> platform_;
   std::map<Bdf, const DeviceSpec*> devices_;
   std::map<Bdf, const BridgeSpec*> bridges_;
   std::map<std::pair<u16, u8>, Bdf> leads_to_;  // segment and bus to the bridge
@@ -140,16 +167,17 @@ std::vector<Bdf> Ungrouped(const TopologySpec& spec) {
 
 }  // namespace
 
-std::string RenderTree(const TopologySpec& spec, const DescribeDevice& describe) {
+std::string RenderTree(const TopologySpec& spec, const DescribeDevice& describe,
+                       const DescribePlatform& describe_platform) {
   std::string text = spec.name;
   if (!spec.description.empty()) text += ": " + spec.description;
   text += "\n\n" + RenderIommu(spec.iommu);
   if (spec.kernel.early_api)
     text += fmt::format("\ninterface {}\n   devices with the driver vfio\n",
                         spec.kernel.early_api->name);
-  Tree tree(spec, describe);
+  Tree tree(spec, describe, describe_platform);
   for (const GroupSpec& group : spec.groups)
-    tree.AddSection(fmt::format("group {}", group.id), group.members);
+    tree.AddSection(fmt::format("group {}", group.id), group.members, group.platform_members);
   if (const auto ungrouped = Ungrouped(spec); !ungrouped.empty())
     tree.AddSection("in no group", ungrouped);
   return text + tree.TakeText();

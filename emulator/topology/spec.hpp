@@ -33,6 +33,18 @@ struct DeviceSpec {
   bool operator==(const DeviceSpec&) const = default;
 };
 
+// A device that is not on a PCI bus.
+struct PlatformSpec {
+  std::string name;   // on its bus: "fe000000.copier"
+  std::string model;  // a name in the model registry
+  // "vfio-platform", any other name (a simulated host driver), or "" for none.
+  std::string driver = "vfio-platform";
+  std::map<std::string, u64> params;  // checked against the model's ParamSpecs
+  bool reset = true;                  // false: nobody on the host knows how to reset it
+
+  bool operator==(const PlatformSpec&) const = default;
+};
+
 // A PCI Express root port, or a bridge below one, with the buses behind it.
 struct BridgeSpec {
   Bdf bdf;
@@ -45,7 +57,8 @@ struct BridgeSpec {
 
 struct GroupSpec {
   unsigned id = 0;
-  std::vector<Bdf> members;  // devices and bridges, ordered
+  std::vector<Bdf> members;                   // devices and bridges, ordered
+  std::vector<std::string> platform_members;  // platform devices, ordered
 
   bool operator==(const GroupSpec&) const = default;
 };
@@ -55,9 +68,10 @@ struct TopologySpec {
   std::string description;
   Kernel kernel;
   Iommu iommu;
-  std::vector<BridgeSpec> bridges;  // ordered by bdf
-  std::vector<DeviceSpec> devices;  // ordered by bdf
-  std::vector<GroupSpec> groups;    // ordered by id
+  std::vector<BridgeSpec> bridges;     // ordered by bdf
+  std::vector<DeviceSpec> devices;     // ordered by bdf
+  std::vector<PlatformSpec> platform;  // ordered by name
+  std::vector<GroupSpec> groups;       // ordered by id
 
   bool operator==(const TopologySpec&) const = default;
 };

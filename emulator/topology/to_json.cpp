@@ -43,11 +43,28 @@ json DeviceToJson(const DeviceSpec& device) {
   return told;
 }
 
+json PlatformToJson(const PlatformSpec& device) {
+  json told = {{"name", device.name},
+               {"model", device.model},
+               {"driver", device.driver.empty() ? json() : json(device.driver)},
+               {"params", device.params}};
+  if (!device.reset) told["reset"] = false;
+  return told;
+}
+
+json GroupToJson(const GroupSpec& group) {
+  json members = json::array();
+  for (const Bdf& member : group.members) members.push_back(member.ToString());
+  for (const std::string& member : group.platform_members) members.push_back(member);
+  return {{"id", group.id}, {"members", members}};
+}
+
 }  // namespace
 
 json ToJson(const TopologySpec& spec) { return ToJson(spec, {}); }
 
-json ToJson(const TopologySpec& spec, const DeviceFacts& facts) {
+json ToJson(const TopologySpec& spec, const DeviceFacts& facts,
+            const PlatformFacts& platform_facts) {
   json bridges = json::array();
   for (const BridgeSpec& bridge : spec.bridges) {
     bridges.push_back({{"bdf", bridge.bdf.ToString()},
@@ -61,11 +78,7 @@ json ToJson(const TopologySpec& spec, const DeviceFacts& facts) {
     if (facts) devices.back()["facts"] = facts(device);
   }
   json groups = json::array();
-  for (const GroupSpec& group : spec.groups) {
-    json members = json::array();
-    for (const Bdf& member : group.members) members.push_back(member.ToString());
-    groups.push_back({{"id", group.id}, {"members", members}});
-  }
+  for (const GroupSpec& group : spec.groups) groups.push_back(GroupToJson(group));
   json told = {
       {"name", spec.name},
       {"description", spec.description},
@@ -75,6 +88,11 @@ json ToJson(const TopologySpec& spec, const DeviceFacts& facts) {
        {{"version", spec.kernel.version.name}, {"line_interrupts", spec.kernel.line_interrupts}}},
       {"devices", devices},
       {"groups", groups}};
+  for (const PlatformSpec& device : spec.platform) {
+    told["platform"].push_back(PlatformToJson(device));
+    if (platform_facts) told["platform"].back()["facts"] = platform_facts(device);
+  }
+  if (!spec.kernel.platform_reset_required) told["kernel"]["reset_required"] = false;
   if (spec.kernel.early_api) told["api"] = spec.kernel.early_api->name;
   if (spec.kernel.early_api_name() == kAugustApi) told["policies"] = ToJson(spec.kernel.policies);
   return told;

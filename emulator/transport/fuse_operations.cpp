@@ -104,8 +104,9 @@ void FuseServer::Readdir(fuse_req_t req, u64 number, std::size_t size, off_t off
     return;
   }
   std::vector<std::pair<std::string, mode_t>> names{{".", S_IFDIR}, {"..", S_IFDIR}};
+  // What begins with a dot is the emulator's own.
   for (const auto& [name, node] : directory->entries())
-    if (name != kHandover && name != kMmio) names.emplace_back(name, node->mode());
+    if (!name.starts_with('.')) names.emplace_back(name, node->mode());
   std::vector<char> buffer(size);
   std::size_t used = 0;
   for (std::size_t i = static_cast<std::size_t>(offset); i < names.size(); ++i) {

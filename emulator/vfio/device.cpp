@@ -86,18 +86,8 @@ void Device::Close() {
   if (can_reset_) slot_.ResetFunction();
 }
 
-void Device::GiveBack(std::function<void()> done) {
-  given_back_ = std::move(done);
-  if (opens_ > 0)
-    irqs_->RequestBack();
-  else
-    FinishGivingBack();
-}
-
-void Device::FinishGivingBack() {
-  if (opens_ > 0 || !given_back_) return;
-  const auto done = std::move(given_back_);
-  done();  // destroys this
+std::shared_ptr<OpenFile> Device::MakeFile(std::shared_ptr<GroupFile> group) {
+  return std::make_shared<DeviceFile>(*this, std::move(group));
 }
 
 bool Device::Decodes(u32 region) const {

@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "vfio/group.hpp"
+#include "vfio/group_device.hpp"
 #include "vfio/irqs.hpp"
 #include "vfio/virtual_config.hpp"
 
@@ -10,20 +11,11 @@ namespace vfiolab::vfio {
 
 using Uuid = std::array<std::byte, 16>;
 
-// What the kernel keeps of a device while it is bound. The first file enables it, the last one
-// that goes disables it.
-class Device final : public ConfigEvents {
+class Device final : public GroupDevice, public ConfigEvents {
  public:
   explicit Device(DeviceSlot& slot) : slot_(slot) {}
 
   DeviceSlot& slot() { return slot_; }
-
-  // The kernel wants the device back: whoever has it is told, and nobody can open it any more.
-  // `done` runs, and this may be destroyed, when the last file is closed, perhaps at once.
-  void GiveBack(std::function<void()> done);
-  bool wanted_back() const { return given_back_ != nullptr; }
-  // For the last file, when it has let go of all else.
-  void FinishGivingBack();
 
   // SR-IOV: that of the physical function whose token a client has to know. Outlives this.
   void set_physical_function(Device* physical) { physical_ = physical; }
@@ -35,7 +27,6 @@ class Device final : public ConfigEvents {
   void set_token(const Uuid& token) { token_ = token; }
   void Open();
   void Close();
-  bool open() const { return opens_ > 0; }
 
   // Only while open.
   VirtualConfig& config() { return *config_; }
@@ -77,19 +68,23 @@ class Device final : public ConfigEvents {
   // Whether they do: COMMAND lets memory answer, and the device is not in low power.
   bool mappings_answer() const { return config_->memory_enabled() && !low_power_; }
 
+  // GroupDevice
+  Result<bool> IsCalled(const std::string& name) override;
+  std::shared_ptr<OpenFile> MakeFile(std::shared_ptr<GroupFile> group) override;
+
   // ConfigEvents
   void OnIntxDisableChanged(bool disabled) override { irqs_->OnIntxDisableChanged(disabled); }
   void OnFunctionLevelReset() override { Reset(); }
   std::optional<unsigned> MsiLog2Vectors() const override { return irqs_->msi_log2_vectors(); }
 
  private:
+  void OnWantedBack() override { irqs_->RequestBack(); }
+
   DeviceSlot& slot_;
   Device* physical_ = nullptr;
   std::optional<Uuid> token_;  // of a physical function; until it is set nobody knows it
   unsigned open_virtual_functions_ = 0;
-  unsigned opens_ = 0;
   bool can_reset_ = false;
-  std::function<void()> given_back_;
   bool low_power_ = false;
   bool mapped_ = false;
   std::optional<Eventfd> wakeup_;

@@ -1,61 +1,13 @@
 #include "vfio/group.hpp"
 
-#include <algorithm>
-
 #include "uapi/copy_in_string.hpp"
-#include "vfio/device.hpp"
+#include "vfio/group_device.hpp"
 
 namespace vfiolab::vfio {
 
 using uapi::CopyIn;
 using uapi::CopyOut;
 using uapi::IoctlCall;
-
-namespace {
-
-constexpr std::string_view kTokenKey = "vf_token=";
-constexpr std::size_t kUuidLength = 36;
-
-bool IsUuid(std::string_view text) {
-  for (std::size_t i = 0; i < kUuidLength; ++i) {
-    const bool dash = i == 8 || i == 13 || i == 18 || i == 23;
-    if (dash ? text[i] != '-' : std::isxdigit(static_cast<unsigned char>(text[i])) == 0)
-      return false;
-  }
-  return true;
-}
-
-Uuid ParseUuid(std::string_view text) {
-  Uuid uuid{};
-  std::size_t digits = 0;
-  for (const char c : text) {
-    if (c == '-') continue;
-    const int digit = c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10;
-    std::byte& byte = uuid[digits++ / 2];
-    byte = byte << 4 | static_cast<std::byte>(digit);
-  }
-  return uuid;
-}
-
-// What follows the BDF in a device name: spaces and at most one vf_token=UUID, which comes back.
-Result<std::optional<Uuid>> ReadOptions(std::string_view options) {
-  std::optional<Uuid> token;
-  while (!options.empty()) {
-    if (options.front() == ' ') {
-      options.remove_prefix(1);
-      continue;
-    }
-    if (!options.starts_with(kTokenKey) || options.size() < kTokenKey.size() + kUuidLength ||
-        !IsUuid(options.substr(kTokenKey.size(), kUuidLength)) || token)
-      return Fail(EINVAL, fmt::format("'{}' is no vf_token=UUID", options));
-    options.remove_prefix(kTokenKey.size());
-    token = ParseUuid(options.substr(0, kUuidLength));
-    options.remove_prefix(kUuidLength);
-  }
-  return token;
-}
-
-}  // namespace
 
 Result<std::shared_ptr<OpenFile>> Group::Open() {
   // By a path that was looked up before its node went: while somebody has it open, it is the
@@ -65,12 +17,6 @@ Result<std::shared_ptr<OpenFile>> Group::Open() {
   if (open_) return Fail(EBUSY, fmt::format("group {} is already open", iommu_group_.id()));
   open_ = true;
   return std::shared_ptr<OpenFile>(std::make_shared<GroupFile>(shared_from_this()));
-}
-
-void Group::Add(Device& device) {
-  const auto at = std::ranges::upper_bound(devices_, device.slot().bdf(), {},
-                                           [](Device* other) { return other->slot().bdf(); });
-  devices_.insert(at, &device);
 }
 
 void Group::Retire() {
@@ -151,25 +97,18 @@ Reply GroupFile::UnsetContainer(const IoctlCall&) {
   return 0;
 }
 
-Result<Device*> GroupFile::FindDevice(const std::string& name) const {
-  for (Device* device : group_.devices()) {
-    const std::string bdf = device->slot().bdf().ToString();
-    if (!name.starts_with(bdf)) continue;
-    if (name.size() > bdf.size() && name[bdf.size()] != ' ') continue;
-    const auto token = TRY(ReadOptions(std::string_view(name).substr(bdf.size())));
-    TRY(device->CheckToken(token));
-    if (device->wanted_back()) break;
-    return device;
-  }
+Result<GroupDevice*> GroupFile::FindDevice(const std::string& name) const {
+  for (GroupDevice* device : group_.devices())
+    if (TRY(device->IsCalled(name)) && !device->wanted_back()) return device;
   return Fail(ENODEV, fmt::format("group {} has no device '{}'", group_.iommu_group().id(), name));
 }
 
 Reply GroupFile::GetDeviceFd(const IoctlCall& call) {
   const std::string name = TRY(uapi::CopyInString(call));
-  Device* device = TRY(FindDevice(name));
+  GroupDevice* device = TRY(FindDevice(name));
   if (group_.container() == nullptr) return Fail(EINVAL, "the group is in no container");
   if (group_.container()->type1() == nullptr) return Fail(EINVAL, "the container has no IOMMU set");
-  return Completion{0L, std::make_shared<DeviceFile>(*device, shared_from_this()), {}};
+  return Completion{0L, device->MakeFile(shared_from_this()), {}};
 }
 
 }  // namespace vfiolab::vfio

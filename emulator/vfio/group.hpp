@@ -6,19 +6,19 @@
 
 namespace vfiolab::vfio {
 
-class Device;
+class GroupDevice;
 class GroupFile;
 
-// What the kernel keeps of a group whether or not it is open, as long as vfio-pci has one of its
-// devices.
+// What the kernel keeps of a group whether or not it is open, as long as a driver of VFIO has one
+// of its devices.
 class Group : public std::enable_shared_from_this<Group> {
  public:
   explicit Group(IommuGroup& iommu_group) : iommu_group_(iommu_group) {}
 
   IommuGroup& iommu_group() { return iommu_group_; }
-  const std::vector<Device*>& devices() const { return devices_; }
-  void Add(Device& device);
-  void Remove(Device& device) { std::erase(devices_, &device); }
+  const std::vector<GroupDevice*>& devices() const { return devices_; }
+  void Add(GroupDevice& device) { devices_.push_back(&device); }
+  void Remove(GroupDevice& device) { std::erase(devices_, &device); }
   // The last device has gone: files that are open are of no use any more, even when it comes back.
   void Retire();
   bool retired() const { return retired_; }
@@ -36,7 +36,7 @@ class Group : public std::enable_shared_from_this<Group> {
  private:
   friend class GroupFile;
   IommuGroup& iommu_group_;
-  std::vector<Device*> devices_;  // bound to vfio-pci, in Bdf order
+  std::vector<GroupDevice*> devices_;  // bound to a driver of VFIO
   bool retired_ = false;
   std::shared_ptr<Container> container_;
   bool open_ = false;
@@ -62,7 +62,7 @@ class GroupFile final : public OpenFile, public std::enable_shared_from_this<Gro
   Reply SetContainer(const uapi::IoctlCall& call);
   Reply UnsetContainer(const uapi::IoctlCall& call);
   Reply GetDeviceFd(const uapi::IoctlCall& call);
-  Result<Device*> FindDevice(const std::string& name) const;
+  Result<GroupDevice*> FindDevice(const std::string& name) const;
 
   struct Table;
   std::shared_ptr<Group> kept_;

@@ -2,19 +2,11 @@
 
 #include <linux/pci_regs.h>
 
-#include <limits>
-
 namespace vfiolab::vfio {
 
 using uapi::CopyIn;
 using uapi::CopyOut;
 using uapi::IoctlCall;
-
-namespace {
-
-constexpr u32 kHeader = offsetof(vfio_irq_set, data);
-
-}  // namespace
 
 Irqs::Irqs(DeviceSlot& slot, bool has_intx, std::function<bool()> intx_disabled, u32 indexes)
     : slot_(slot),
@@ -34,12 +26,6 @@ void Irqs::DisableAll() {
   if (mode_ == Mode::kMsi || mode_ == Mode::kMsix) DisableMsi();
   error_.reset();
   request_.reset();
-}
-
-int Irqs::Request::fd(u32 i) const {
-  int value = -1;
-  std::memcpy(&value, data.data() + i * sizeof value, sizeof value);
-  return value;
 }
 
 u32 Irqs::Count(u32 index) const {
@@ -82,38 +68,9 @@ Reply Irqs::GetInfo(const IoctlCall& call) const {
   return 0;
 }
 
-Result<Irqs::Request> Irqs::CopyInRequest(const IoctlCall& call) const {
-  vfio_irq_set set{};
-  TRY(CopyIn(call, set, kHeader));
-  constexpr u32 kKnown = VFIO_IRQ_SET_DATA_TYPE_MASK | VFIO_IRQ_SET_ACTION_TYPE_MASK;
-  if (set.index >= indexes_ || set.count >= std::numeric_limits<u32>::max() - set.start ||
-      (set.flags & ~kKnown))
-    return Fail(EINVAL, fmt::format("index {}, start {}, count {} or flags {:#x}", set.index,
-                                    set.start, set.count, set.flags));
-  const u32 max = Count(set.index);
-  if (set.start >= max || set.start + set.count > max)
-    return Fail(EINVAL,
-                fmt::format("start {} + count {} of {} vectors", set.start, set.count, max));
-  const u32 type = set.flags & VFIO_IRQ_SET_DATA_TYPE_MASK;
-  if (!std::has_single_bit(type))
-    return Fail(EINVAL, fmt::format("data type {:#x} is not exactly one", type));
-  Request request{.caller = call.caller,
-                  .index = set.index,
-                  .start = set.start,
-                  .count = set.count,
-                  .data_type = type,
-                  .action = set.flags & VFIO_IRQ_SET_ACTION_TYPE_MASK,
-                  .data = {}};
-  const u64 each = type == VFIO_IRQ_SET_DATA_EVENTFD ? 4 : type == VFIO_IRQ_SET_DATA_BOOL ? 1 : 0;
-  if (set.argsz - kHeader < set.count * each)
-    return Fail(EINVAL, fmt::format("argsz {} is short of {} entries", set.argsz, set.count));
-  request.data.resize(set.count * each);
-  if (!request.data.empty()) TRY(call.caller.memory().Read(call.pointer() + kHeader, request.data));
-  return request;
-}
-
 Reply Irqs::Set(const IoctlCall& call) {
-  const Request request = TRY(CopyInRequest(call));
+  const Request request =
+      TRY(CopyInIrqRequest(call, indexes_, [this](u32 index) { return Count(index); }));
   const u32 action = request.action;
   const bool trigger = action == VFIO_IRQ_SET_ACTION_TRIGGER;
   switch (request.index) {

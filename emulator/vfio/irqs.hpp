@@ -1,13 +1,11 @@
 // The interrupts of a vfio-pci device: which eventfds they signal (vfio_pci_intrs.c).
 #pragma once
-#include <linux/vfio.h>
-
 #include <map>
-#include <memory>
 #include <optional>
 
 #include "machine/machine.hpp"
-#include "uapi/ioctl_table.hpp"
+#include "vfio/irq_request.hpp"
+#include "vfio/virqfd.hpp"
 
 namespace vfiolab::vfio {
 
@@ -42,23 +40,10 @@ class Irqs final : public InterruptSink {
   void OnIntx(bool asserted) override;
 
  private:
-  // The data of one SET_IRQS, copied in.
-  struct Request {
-    CallContext& caller;
-    u32 index;
-    u32 start;
-    u32 count;
-    u32 data_type;  // VFIO_IRQ_SET_DATA_*
-    u32 action;     // VFIO_IRQ_SET_ACTION_*
-    std::vector<std::byte> data;
-
-    bool flag(u32 i) const { return data[i] != std::byte{0}; }
-    int fd(u32 i) const;
-  };
+  using Request = IrqRequest;
 
   enum class Mode { kNone, kIntx, kMsi, kMsix };
 
-  Result<Request> CopyInRequest(const uapi::IoctlCall& call) const;
   Reply SetIntxMask(const Request& request);
   Reply SetIntxUnmask(const Request& request);
   Reply SetIntxTrigger(const Request& request);
@@ -83,8 +68,7 @@ class Irqs final : public InterruptSink {
 
   std::optional<Eventfd> intx_trigger_;
   bool intx_masked_ = false;
-  std::optional<Eventfd> unmask_eventfd_;
-  std::unique_ptr<EventfdWatch> unmask_watch_;
+  Virqfd unmask_;
 
   u32 enabled_vectors_ = 0;
   std::map<u32, Eventfd> vectors_;

@@ -40,8 +40,7 @@ void Irqs::OnIntxDisableChanged(bool disabled) {
 }
 
 void Irqs::DisableIntx() {
-  unmask_watch_.reset();
-  unmask_eventfd_.reset();
+  unmask_.Disable();
   intx_trigger_.reset();
   mode_ = Mode::kNone;
 }
@@ -60,7 +59,7 @@ Reply Irqs::SetIntxMask(const Request& request) {
     return Fail(EINVAL, "INTx is not enabled, or not exactly its one interrupt is meant");
   if (request.data_type == VFIO_IRQ_SET_DATA_EVENTFD)
     return Fail(ENOTTY, "INTx cannot be masked by eventfd");
-  if (request.data_type == VFIO_IRQ_SET_DATA_NONE || request.flag(0)) MaskIntx();
+  if (request.is_set()) MaskIntx();
   return 0;
 }
 
@@ -68,27 +67,15 @@ Reply Irqs::SetIntxUnmask(const Request& request) {
   if (mode_ != Mode::kIntx || request.start != 0 || request.count != 1)
     return Fail(EINVAL, "INTx is not enabled, or not exactly its one interrupt is meant");
   if (request.data_type != VFIO_IRQ_SET_DATA_EVENTFD) {
-    if (request.data_type == VFIO_IRQ_SET_DATA_NONE || request.flag(0)) UnmaskIntx();
+    if (request.is_set()) UnmaskIntx();
     return 0;
   }
   const int fd = request.fd(0);
-  if (fd < 0) {
-    unmask_watch_.reset();
-    unmask_eventfd_.reset();
-    return 0;
-  }
-  Eventfd eventfd = TRY(request.caller.ImportEventfd(fd));
-  // One that nobody has open any more has left its place (vfio/virqfd.c virqfd_wakeup, EPOLLHUP).
-  if (unmask_watch_ && unmask_watch_->HasClients())
-    return Fail(EBUSY, "an unmask eventfd is already set");
-  unmask_watch_.reset();
-  unmask_eventfd_.emplace(std::move(eventfd));
-  unmask_watch_ =
-      slot_.machine().environment().WatchEventfd(*unmask_eventfd_, [this] { UnmaskIntx(); });
-  if (unmask_watch_ == nullptr) {
-    unmask_eventfd_.reset();
-    return Fail(ENOMEM, "no descriptor is left to watch the eventfd with");
-  }
+  if (fd < 0)
+    unmask_.Disable();
+  else
+    TRY(unmask_.Enable(slot_.machine().environment(), request.caller, fd,
+                       [this] { UnmaskIntx(); }));
   return 0;
 }
 
@@ -102,7 +89,7 @@ Reply Irqs::SetIntxTrigger(const Request& request) {
     return Fail(EINVAL, "another interrupt type is enabled, or not exactly one INTx is meant");
   if (request.data_type != VFIO_IRQ_SET_DATA_EVENTFD) {
     if (mode_ != Mode::kIntx) return Fail(EINVAL, "INTx is not enabled");
-    if (none || request.flag(0)) SignalIntx();
+    if (request.is_set()) SignalIntx();
     return 0;
   }
   TRY(ReplaceIntxTrigger(request.caller, request.fd(0)));

@@ -10,7 +10,7 @@ class Vfio::PciDriver final : public Driver {
   bool Matches(const DeviceSlot&) const override { return false; }
   void Probe(DeviceSlot& slot) override { vfio_.Add(slot); }
   void Remove(DeviceSlot& slot, std::function<void()> done) override {
-    vfio_.Remove(slot, std::move(done));
+    vfio_.Remove(vfio_.devices_, slot, std::move(done));
   }
   bool can_make_virtual_functions() const override { return true; }
   bool makes_virtual_functions() const override { return vfio_.machine_.parameters().enable_sriov; }
@@ -20,9 +20,32 @@ class Vfio::PciDriver final : public Driver {
   Vfio& vfio_;
 };
 
+// It knows no device: driver_override gives it some.
+class Vfio::PlatformDriver final : public vfiolab::PlatformDriver {
+ public:
+  explicit PlatformDriver(Vfio& vfio) : vfio_(vfio) {}
+  bool manages_dma() const override { return true; }
+  bool Matches(const PlatformSlot&) const override { return false; }
+  Result<> Accept(PlatformSlot& slot) override {
+    if (!slot.has_reset() && vfio_.machine_.kernel().platform_reset_required)
+      return Fail(ENOENT, "nobody knows how to reset " + slot.name());
+    return {};
+  }
+  void Probe(PlatformSlot& slot) override { vfio_.Add(slot); }
+  void Remove(PlatformSlot& slot, std::function<void()> done) override {
+    vfio_.Remove(vfio_.platform_devices_, slot, std::move(done));
+  }
+
+ private:
+  Vfio& vfio_;
+};
+
 Vfio::Vfio(Machine& machine) : machine_(machine) {
   machine.pci_bus().Register(std::string(kVfioPci), std::make_unique<PciDriver>(*this));
   machine.pci_bus().ProbeAll(std::string(kVfioPci));
+  machine.platform_bus().Register(std::string(kVfioPlatform),
+                                  std::make_unique<PlatformDriver>(*this));
+  machine.platform_bus().ProbeAll(std::string(kVfioPlatform));
 }
 
 Vfio::~Vfio() = default;
@@ -36,31 +59,40 @@ void Vfio::Add(DeviceSlot& slot) {
       physical != nullptr && physical->virtual_functions_maker() == kVfioPci)
     if (const auto found = devices_.find(physical); found != devices_.end())
       device.set_physical_function(found->second.get());
-  auto& group = groups_[slot.group().id()];
+  Join(slot.group(), device);
+}
+
+void Vfio::Add(PlatformSlot& slot) {
+  const auto added =
+      platform_devices_.emplace(&slot, std::make_unique<BoundPlatformDevice>(slot)).first;
+  Join(slot.group(), *added->second);
+}
+
+template <class Devices, class Slot>
+void Vfio::Remove(Devices& devices, Slot& slot, std::function<void()> done) {
+  devices.at(&slot)->GiveBack([this, &devices, &slot, done = std::move(done)] {
+    Leave(slot.group(), *devices.at(&slot));
+    devices.erase(&slot);
+    done();
+  });
+}
+
+void Vfio::Join(IommuGroup& iommu_group, GroupDevice& device) {
+  auto& group = groups_[iommu_group.id()];
   if (group == nullptr) {
-    group = std::make_shared<Group>(slot.group());
+    group = std::make_shared<Group>(iommu_group);
     AddNode(group);
   }
   group->Add(device);
 }
 
-void Vfio::Remove(DeviceSlot& slot, std::function<void()> done) {
-  devices_.at(&slot)->GiveBack([this, &slot, done = std::move(done)] {
-    Forget(slot);
-    done();
-  });
-}
-
-void Vfio::Forget(DeviceSlot& slot) {
-  const auto group = groups_.find(slot.group().id());
-  Device* device = devices_.at(&slot).get();
-  group->second->Remove(*device);
-  if (group->second->devices().empty()) {
-    group->second->Retire();
-    groups_.erase(group);
-    if (nodes_ != nullptr) nodes_->Remove(std::to_string(slot.group().id()));
-  }
-  devices_.erase(&slot);
+void Vfio::Leave(IommuGroup& iommu_group, GroupDevice& device) {
+  const auto group = groups_.find(iommu_group.id());
+  group->second->Remove(device);
+  if (!group->second->devices().empty()) return;
+  group->second->Retire();
+  groups_.erase(group);
+  if (nodes_ != nullptr) nodes_->Remove(std::to_string(iommu_group.id()));
 }
 
 void Vfio::AddNode(const std::shared_ptr<Group>& group) {

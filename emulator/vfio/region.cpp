@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "vfio/bus_unit.hpp"
 #include "vfio/device.hpp"
 
 namespace vfiolab::vfio {
@@ -141,10 +142,7 @@ DeviceFile::Step DeviceFile::NextStep(u32 region, const RegionFacts& facts, u64 
   const auto& hidden = facts.hidden;
   if (hidden.Meets(at, 1)) return {std::min<std::size_t>(left, hidden.end - at), true};
   if (at < hidden.begin) left = std::min<std::size_t>(left, hidden.begin - at);
-  const std::size_t widest = IsBar(region) ? 8 : 4;
-  for (std::size_t length = widest; length > 1; length /= 2)
-    if (left >= length && at % length == 0) return {length, false};
-  return {1, false};
+  return {BusUnit(at, left, IsBar(region) ? 8 : 4), false};
 }
 
 template <class Byte, class Access>

@@ -12,7 +12,7 @@ cp -r "$source/emulator" "$source/fake_devices" "$work"
 "$source/tests/guide/extract.py" "$guide" json >"$work/doubler.json"
 "$source/tests/guide/extract.py" "$guide" python >"$work/client.py"
 sed -i 's/extern const Model kEdu;/extern const Model kDoubler;\n&/' "$work/fake_devices/models.hpp"
-sed -i 's/{kEdu, /{kDoubler, kEdu, /' "$work/fake_devices/models.cpp"
+sed -i 's/kEdu, /kDoubler, kEdu, /' "$work/fake_devices/models.cpp"
 
 flags=(-std=c++20 -Wall -Wextra -Werror -Wno-missing-field-initializers -I "$work/emulator" -I "$work")
 for file in "$work"/fake_devices/*.cpp; do

@@ -22,7 +22,7 @@ class AugustBench : public Bench {
   static constexpr u64 kViable = 1, kBound = 2, kOwner = 4;
 
   explicit AugustBench(const AugustPolicies& policies = {}, std::vector<Placed> devices = TwoEdus())
-      : Bench(std::move(devices), VtdIommu(), "A-aug", policies) {
+      : Bench(std::move(devices), VtdIommu(), KernelWith("A-aug", policies)) {
     client.mm().Map(kMemory, 16 * kPageSize);
   }
   static std::vector<Placed> TwoEdus() {

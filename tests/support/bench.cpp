@@ -18,14 +18,6 @@ BarLayouts Layouts(const PciDevice& device, u64 base) {
   return layouts;
 }
 
-Kernel KernelWith(std::string_view early_api, const AugustPolicies& policies) {
-  Kernel kernel;
-  const auto api = std::ranges::find(kEarlyApis, early_api, &EarlyApi::name);
-  if (api != kEarlyApis.end()) kernel.early_api = *api;
-  kernel.policies = policies;
-  return kernel;
-}
-
 }  // namespace
 
 Iommu VtdIommu() {
@@ -34,10 +26,16 @@ Iommu VtdIommu() {
   return iommu;
 }
 
-Bench::Bench(std::vector<Placed> devices, Iommu iommu, std::string_view early_api,
-             const AugustPolicies& policies)
-    : machine(environment, trace, std::move(iommu), KernelWith(early_api, policies)),
-      door(machine) {
+Kernel KernelWith(std::string_view early_api, const AugustPolicies& policies) {
+  Kernel kernel;
+  kernel.early_api = *std::ranges::find(kEarlyApis, early_api, &EarlyApi::name);
+  kernel.policies = policies;
+  return kernel;
+}
+
+Bench::Bench(std::vector<Placed> devices, Iommu iommu, const Kernel& kernel,
+             std::vector<PlacedPlatform> platform_devices)
+    : machine(environment, trace, std::move(iommu), kernel), door(machine) {
   machine.AddBridge({0, 0, 0x1c, 0}, 1, 1);
   machine.AddBridge({0, 0, 0x1c, 1}, 2, 2);
   u64 base = 0xe0000000;
@@ -46,12 +44,22 @@ Bench::Bench(std::vector<Placed> devices, Iommu iommu, std::string_view early_ap
                                      Params(placed.model->params, placed.params), placed.driver);
     device.PlaceBars(Layouts(device.device(), base), false);
     base += 128_MiB;
-    if (!machine.groups().contains(placed.group)) machine.AddGroup(placed.group);
-    machine.groups().at(placed.group).Add(device);
+    GroupOf(placed.group).Add(device);
+  }
+  for (const PlacedPlatform& placed : platform_devices) {
+    auto& device = machine.AddPlatformDevice(
+        placed.name, *placed.model, Params(placed.model->params, placed.params), placed.driver);
+    device.set_has_reset(placed.has_reset);
+    GroupOf(placed.group).Add(device);
   }
   interfaces = std::make_unique<Interfaces>(machine);
   interfaces->AddNodes(dev_vfio, dev);
   client.mm().Map(kArguments, kPageSize);
+}
+
+IommuGroup& Bench::GroupOf(unsigned id) {
+  if (!machine.groups().contains(id)) machine.AddGroup(id);
+  return machine.groups().at(id);
 }
 
 long Bench::Finish(Reply reply) {

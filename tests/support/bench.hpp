@@ -27,8 +27,19 @@ struct Placed {
   std::map<std::string, u64> params = {};
 };
 
+struct PlacedPlatform {
+  std::string name;
+  const Model* model;
+  unsigned group;
+  std::string driver = "vfio-platform";
+  std::map<std::string, u64> params = {};
+  bool has_reset = true;
+};
+
 // 48 bits, with the MSI window that every x86 IOMMU reserves.
 Iommu VtdIommu();
+// One with an interface of before VFIO was merged.
+Kernel KernelWith(std::string_view early_api, const AugustPolicies& policies = {});
 
 // The numbers of the descriptors that lead to one device.
 struct Opened {
@@ -52,8 +63,8 @@ class Bench {
   static constexpr u64 kArguments = 0x10000;
 
   explicit Bench(std::vector<Placed> devices = {{kFirst, &fake_devices::kEdu, 1}},
-                 Iommu iommu = VtdIommu(), std::string_view early_api = {},
-                 const AugustPolicies& policies = {});
+                 Iommu iommu = VtdIommu(), const Kernel& kernel = {},
+                 std::vector<PlacedPlatform> platform_devices = {});
 
   DeviceSlot& slot(Bdf bdf = kFirst) { return *machine.device(bdf); }
   // Everything that the trace has said so far.
@@ -134,6 +145,7 @@ class Bench {
     Must(opened >= 0);
     return static_cast<int>(opened);
   }
+  IommuGroup& GroupOf(unsigned id);
   long Finish(Reply reply);
   long OpenNode(const Directory& directory, const std::string& path, const std::string& name);
 };

@@ -25,7 +25,7 @@ class EarlyBench : public Bench {
 
   explicit EarlyBench(std::string_view revision = "A6", std::vector<Placed> devices = EduAlone(),
                       Iommu iommu = VtdIommu())
-      : Bench(std::move(devices), std::move(iommu), revision),
+      : Bench(std::move(devices), std::move(iommu), KernelWith(revision)),
         shift(std::ranges::find(uiommu::kRevisions, revision, &uiommu::Revision::name)
                   ->region_shift) {
     client.mm().Map(kMemory, 16 * kPageSize);

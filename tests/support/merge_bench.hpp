@@ -35,7 +35,7 @@ class MergeBench : public Bench {
 
   explicit MergeBench(std::string_view revision = "B1", std::vector<Placed> devices = TwoEdus(),
                       Iommu iommu = VtdIommu())
-      : Bench(std::move(devices), std::move(iommu), revision),
+      : Bench(std::move(devices), std::move(iommu), KernelWith(revision)),
         n(*std::ranges::find(kMergeNumbers, revision, &MergeNumbers::revision)) {
     client.mm().Map(kMemory, 16 * kPageSize);
   }

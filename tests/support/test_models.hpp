@@ -12,4 +12,12 @@ extern const Model kPlenty;
 // A conventional function without BARs, interrupts or capabilities.
 extern const Model kBare;
 
+// A platform device: region 0 4 KiB of registers that only store, region 1 64 KiB of memory, region
+// 2 24 bytes of registers, region 3 4 KiB of registers that cannot be mapped; interrupts 0 and 2
+// are levels, 1 is an edge.
+extern const Model kPlainPlatform;
+
+// One with nothing at all.
+extern const Model kBarePlatform;
+
 }  // namespace vfiolab::test

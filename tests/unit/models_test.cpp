@@ -36,11 +36,12 @@ struct Testdev : Lab {
 
 TEST_CASE("the registry lists the models by name", "[models]") {
   const auto models = fake_devices::Models();
-  REQUIRE(models.size() == 4);
-  CHECK(models[0].name == "edu");
-  CHECK(models[1].name == "pci-testdev");
-  CHECK(models[2].name == "replica");
-  CHECK(models[3].name == "scratch");
+  REQUIRE(models.size() == 5);
+  CHECK(models[0].name == "copier");
+  CHECK(models[1].name == "edu");
+  CHECK(models[2].name == "pci-testdev");
+  CHECK(models[3].name == "replica");
+  CHECK(models[4].name == "scratch");
 }
 
 TEST_CASE("scratch remembers a word and counts its writes", "[models]") {

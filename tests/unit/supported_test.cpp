@@ -17,7 +17,7 @@
 #include "topology/load.hpp"
 #include "uiommu/device.hpp"
 #include "vfio/capability_length.hpp"
-#include "vfio/device.hpp"
+#include "vfio/nodes.hpp"
 
 using namespace vfiolab;
 
@@ -106,6 +106,21 @@ void CollectNames(const Directory& directory, std::set<std::string>& all,
   }
 }
 
+// Those of the machine of a topology.
+void CollectNamesOf(const std::string& topology, std::set<std::string>& all,
+                    std::set<std::string>& files) {
+  const auto spec = topology::LoadFile(VFIOLAB_SOURCE_DIR + topology, fake_devices::Models());
+  REQUIRE(spec);
+  test::FakeEnvironment environment;
+  Trace trace;
+  Machine machine(environment, trace, spec->iommu, spec->kernel);
+  REQUIRE(topology::Build(*spec, fake_devices::Models(), machine));
+  vfio::Vfio vfio(machine);
+  Directory sys;
+  sysfs::AddSysfs(machine, sys, 2);
+  CollectNames(sys, all, files);
+}
+
 }  // namespace
 
 TEST_CASE("docs/supported.md calls exactly the capabilities supported that clients see") {
@@ -121,17 +136,9 @@ TEST_CASE("docs/supported.md calls exactly the capabilities supported that clien
 }
 
 TEST_CASE("docs/supported.md names every file of /sys, and no present one that is not there") {
-  const auto spec = topology::LoadFile(
-      VFIOLAB_SOURCE_DIR "/tests/referee/machines/variety/topology.json", fake_devices::Models());
-  REQUIRE(spec);
-  test::FakeEnvironment environment;
-  Trace trace;
-  Machine machine(environment, trace, spec->iommu, spec->kernel);
-  REQUIRE(topology::Build(*spec, fake_devices::Models(), machine));
-  Directory sys;
-  sysfs::AddSysfs(machine, sys, 2);
   std::set<std::string> all, files, undocumented, missing;
-  CollectNames(sys, all, files);
+  CollectNamesOf("/tests/referee/machines/variety/topology.json", all, files);
+  CollectNamesOf("/topologies/platform.json", all, files);
   const std::set<std::string> documented = SysfsNames();
   for (const std::string& name : files)
     if (!documented.contains(name) && !documented.contains(WithoutNumber(name)))
@@ -146,7 +153,7 @@ TEST_CASE("docs/supported.md names every file of /sys, and no present one that i
 TEST_CASE("docs/supported.md calls exactly the ioctls supported that the tables hold") {
   std::set<std::string> in_tables;
   for (const auto& names : {vfio::ContainerFile::IoctlNames(), vfio::GroupFile::IoctlNames(),
-                            vfio::DeviceFile::IoctlNames()})
+                            vfio::DeviceFile::IoctlNames(), vfio::PlatformDeviceFile::IoctlNames()})
     in_tables.insert(names.begin(), names.end());
   for (const uiommu::Revision& revision : uiommu::kRevisions)
     for (const auto& [name, number] : uiommu::DeviceFile::IoctlNumbers(revision))

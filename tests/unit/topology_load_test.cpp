@@ -50,7 +50,8 @@ std::string With(const std::string& pointer, const std::string& key, const std::
     "iommu": {},
     "bridges": [{"bdf": "0000:00:1c.0", "secondary_bus": 1}],
     "devices": [{"bdf": "0000:01:00.0", "model": "edu"}],
-    "groups": [{"id": 1, "members": ["0000:01:00.0"]}]
+    "platform": [{"name": "fe000000.copier", "model": "copier"}],
+    "groups": [{"id": 1, "members": ["0000:01:00.0", "fe000000.copier"]}]
   })");
   root[nlohmann::json::json_pointer(pointer)][key] = nlohmann::json::parse(value);
   return root.dump();
@@ -229,6 +230,7 @@ TEST_CASE("every key in the schema is a key that is read", "[topology]") {
   keys_are_known(schema["$defs"]["reserved"], "/iommu/reserved/0");
   keys_are_known(schema["$defs"]["bridge"], "/bridges/0");
   keys_are_known(schema["$defs"]["device"], "/devices/0");
+  keys_are_known(schema["$defs"]["platform"], "/platform/0");
   keys_are_known(schema["$defs"]["group"], "/groups/0");
 }
 

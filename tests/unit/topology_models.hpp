@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "device/platform_device.hpp"
 #include "topology/load.hpp"
 
 namespace vfiolab::topology {
@@ -20,11 +21,20 @@ inline constexpr std::array kTestdevParams = {
     ParamSpec{"membar", "bytes of a memory BAR", 0, 4_KiB, 1_GiB, true}};
 inline constexpr std::array kScratchParams = {
     ParamSpec{"msix_vectors", "MSI-X vectors", 0, 0, 2048}};
+inline constexpr std::array kCopierParams = {
+    ParamSpec{"delay_us", "microseconds", 100, 0, 10'000'000},
+    ParamSpec{"memory", "bytes of memory", 64_KiB, 4_KiB, 16_MiB, true}};
 inline constexpr std::array kModels = {
     Model{"edu", "computes factorials", kEduParams, nullptr},
     Model{"pci-testdev", "counts accesses", kTestdevParams, nullptr},
     Model{"scratch", "remembers", kScratchParams, nullptr},
     Model{"plain", "has no parameters", {}, nullptr},
+    Model{.name = "copier",
+          .summary = "copies",
+          .params = kCopierParams,
+          .create = nullptr,
+          .create_platform = [](PlatformHost&,
+                                const Params&) { return std::unique_ptr<PlatformDevice>(); }},
 };
 
 inline const std::string kSourceDir = VFIOLAB_SOURCE_DIR;

@@ -23,6 +23,13 @@ short StateOf(int listener) {
   return ::poll(&state, 1, 0) == 1 ? state.revents : short{0};
 }
 
+// The one that calls and the one that answers take turns on one processor, where the kernel can
+// (linux/seccomp.h SECCOMP_IOCTL_NOTIF_SET_FLAGS, Linux 6.6).
+void ShareProcessor(int listener) {
+  constexpr u64 kSyncWakeUp = 1;  // SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP
+  ::ioctl(listener, _IOW('!', 4, u64), kSyncWakeUp);
+}
+
 bool IsSharedMapping(const TrappedCall& call) {
   const u64 type = call.argument(3) & MAP_TYPE;
   return type == MAP_SHARED || type == MAP_SHARED_VALIDATE;
@@ -57,6 +64,7 @@ Notifier::~Notifier() {
 }
 
 void Notifier::Add(UniqueFd listener) {
+  ShareProcessor(listener.get());
   boost::asio::post(loop_.context(), [this, fd = listener.Release()] {
     listeners_.push_back(std::make_shared<Listener>(loop_.context(), fd));
     Wait(listeners_.back());

@@ -106,7 +106,8 @@ class Drivers final : public DriverListener {
     const dev_t number = makedev(kDeviceMajor, device.minor);
     AddNumber(
         path, [=, this, node = device.node] { return NodeNumber(node, number); }, device.node);
-    for (const auto& [name, show] : device.attributes) tree_.Text(path + "/" + name, show);
+    for (const auto& [name, attribute] : device.attributes)
+      AddAttribute(path + "/" + name, attribute);
     if (device.parent != nullptr) tree_.Link(path + "/device", FunctionOf(*device.parent).path);
     for (const DeviceSlot* member : device.members)
       tree_.Link(fmt::format("{}/devices/{}", path, member->bdf().ToString()),
@@ -189,6 +190,14 @@ class Drivers final : public DriverListener {
     const std::string class_path = fmt::format("class/{}", class_name);
     tree_.Link(path + "/subsystem", class_path);
     tree_.Link(class_path + path.substr(path.rfind('/')), path);
+  }
+
+  void AddAttribute(const std::string& path, const ClassAttribute& attribute) {
+    if (!attribute.store) return tree_.Text(path, attribute.show);
+    tree_.Writable(path, attribute.show, [store = attribute.store](std::string_view text) {
+      return WriteThatWaits(static_cast<long>(text.size()),
+                            [&](auto done) { store(text, std::move(done)); });
+    });
   }
 
   void RemoveClassDevice(const std::string& path, std::string_view class_name) {

@@ -40,6 +40,8 @@ void AddIommu(Tree& tree, const Machine& machine);
 // vfio-dev/vfioN in the devices that VFIO has, devices/virtual/vfio/N, and their classes.
 void AddDrivers(Tree& tree, Machine& machine, const Layout& layout, const CpuSet& cpus,
                 const Directory* nodes);
+// power/state, where somebody wants to know of it.
+void AddPower(Tree& tree, Machine& machine);
 // A module that `users` other modules need.
 void AddModule(Tree& tree, const std::string& path, unsigned users);
 // module/vfio*.

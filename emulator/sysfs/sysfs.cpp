@@ -18,6 +18,7 @@ void AddSysfs(Machine& machine, Directory& sys, unsigned cpus, const Directory* 
   AddIommu(tree, machine);
   AddDrivers(tree, machine, layout, near, nodes);
   AddModules(tree, machine);
+  AddPower(tree, machine);
 }
 
 }  // namespace vfiolab::sysfs

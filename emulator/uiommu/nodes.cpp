@@ -77,7 +77,7 @@ void Uiommu::Add(DeviceSlot& slot) {
                                      .minor = number,
                                      .parent = &slot,
                                      .members = {},
-                                     .attributes = {{"locked_pages", locked_pages}}});
+                                     .attributes = {{"locked_pages", {locked_pages, nullptr}}}});
   AddNode(slot);
 }
 

@@ -102,7 +102,8 @@ Result<> Emulation::Serve(const std::string& mount_point, FuseServer::Options op
       Stop();
       return started;
     }
-  notifier_ = std::make_unique<Notifier>(*loop_, *calls_, *fuse_, cuse_.get());
+  notifier_ = std::make_unique<Notifier>(*loop_, *calls_, *fuse_, cuse_.get(),
+                                         uiommu_ ? &uiommu_->events() : nullptr);
   return {};
 }
 

@@ -48,9 +48,11 @@ struct Notifier::Listener {
   int fd() { return descriptor.native_handle(); }
 };
 
-Notifier::Notifier(EventLoop& loop, FileCalls& calls, FuseServer& fuse, CuseServer* cuse)
+Notifier::Notifier(EventLoop& loop, FileCalls& calls, FuseServer& fuse, CuseServer* cuse,
+                   NetlinkFamily* family)
     : loop_(loop), calls_(calls), fuse_(fuse), cuse_(cuse) {
-  loop_.Ask([this] {
+  loop_.Ask([this, family] {
+    if (family != nullptr) netlink_ = std::make_unique<NetlinkCalls>(loop_, calls_, *family);
     calls_.AddTaker([this] {
       const auto listener = latest_.lock();
       return listener != nullptr && TakeCall(listener);
@@ -118,6 +120,8 @@ bool Notifier::FindFile(const Call& call, int descriptor) {
     return StatDescriptor(call->tid(), descriptor);
   }();
   if (!found) return false;
+  if (S_ISSOCK(found->stx_mode)) return netlink_ != nullptr && netlink_->Take(call, *found);
+  if (IsOfSocketsAlone(call->number())) return false;
   if (fuse_.Owns(*found)) {
     const auto file = fuse_.Find(call->tid(), descriptor, *found);
     // What is copied from or to a regular file depends on the other one.

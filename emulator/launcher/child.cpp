@@ -139,8 +139,10 @@ void Child::Keep(pid_t launcher, const std::function<void(int keeper)>& run_clie
     HandedOver handed_over = ReadWantedCalls(order.tree);
     handed_over.extent = order.exact ? Extent::kAll : Extent::kTraced;
     kept.tracer_ = TraceClient(order, handed_over, client);
-    if (kept.tracer_ == nullptr)
-      handed_over = {.extent = Extent::kUntraced, .memory = false, .ioctls = handed_over.ioctls};
+    if (kept.tracer_ == nullptr) {
+      handed_over.extent = Extent::kUntraced;
+      handed_over.memory = false;
+    }
     ::send(kGate, &handed_over, sizeof handed_over, MSG_NOSIGNAL);
   }
   ::close(kGate);

@@ -61,8 +61,9 @@ void Emulation::BuildTree() {
   if (merge_) merge_->AddNodes(nodes);
   if (uiommu_) uiommu_->AddNodes(root_->Make("dev"));
   root_->Add(kWantedCalls, std::make_shared<TextFile>([this] {
-               return fmt::format("{}\n{}\n", machine_.hears_unmaps() ? kWantedMemory : "",
-                                  merge_ && merge_->answers_enosys() ? kWantedIoctls : "");
+               return fmt::format("{}\n{}\n{}\n", machine_.hears_unmaps() ? kWantedMemory : "",
+                                  merge_ && merge_->answers_enosys() ? kWantedIoctls : "",
+                                  uiommu_ ? kWantedNetlink : "");
              }));
   sysfs::AddSysfs(machine_, root_->Make("sys"),
                   static_cast<unsigned>(std::max(1L, ::sysconf(_SC_NPROCESSORS_ONLN))), &nodes);

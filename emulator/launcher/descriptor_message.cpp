@@ -1,6 +1,7 @@
 #include "launcher/descriptor_message.hpp"
 
 #include <sys/socket.h>
+#include <sys/syscall.h>
 
 #include <cstring>
 
@@ -20,7 +21,8 @@ bool SendDescriptor(int socket, int descriptor) {
   header->cmsg_type = SCM_RIGHTS;
   header->cmsg_len = CMSG_LEN(sizeof descriptor);
   std::memcpy(CMSG_DATA(header), &descriptor, sizeof descriptor);
-  return ::sendmsg(socket, &message, MSG_NOSIGNAL) == 1;
+  const u64 unheard = static_cast<u32>(socket) | kUnheard;
+  return ::syscall(SYS_sendmsg, unheard, &message, MSG_NOSIGNAL) == 1;
 }
 
 DescriptorMessage ReceiveDescriptor(int socket, std::span<std::byte> bytes) {

@@ -52,8 +52,9 @@ void Emulation::BuildTree() {
   Directory& nodes = root_->Make("dev/vfio");
   interfaces_->AddNodes(nodes, root_->Make("dev"));
   root_->Add(kWantedCalls, std::make_shared<TextFile>([this] {
-               return fmt::format("{}\n{}\n", machine_.hears_unmaps() ? kWantedMemory : "",
-                                  WantsIoctls() ? kWantedIoctls : "");
+               return fmt::format("{}\n{}\n{}\n", machine_.hears_unmaps() ? kWantedMemory : "",
+                                  WantsIoctls() ? kWantedIoctls : "",
+                                  interfaces_->uiommu ? kWantedNetlink : "");
              }));
   sysfs::AddSysfs(machine_, root_->Make("sys"),
                   static_cast<unsigned>(std::max(1L, ::sysconf(_SC_NPROCESSORS_ONLN))), &nodes);
@@ -101,7 +102,9 @@ Result<> Emulation::Serve(const std::string& mount_point, FuseServer::Options op
       Stop();
       return started;
     }
-  notifier_ = std::make_unique<Notifier>(*loop_, *calls_, *fuse_, cuse_.get());
+  notifier_ =
+      std::make_unique<Notifier>(*loop_, *calls_, *fuse_, cuse_.get(),
+                                 interfaces_->uiommu ? &interfaces_->uiommu->events() : nullptr);
   return {};
 }
 

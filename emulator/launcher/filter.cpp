@@ -16,6 +16,8 @@
 #include <vector>
 
 #include "base/trace.hpp"
+#include "launcher/descriptor_message.hpp"
+#include "transport/client_message.hpp"
 #include "transport/memory_call.hpp"
 #include "transport/regular_file_call.hpp"
 #include "transport/transfer.hpp"
@@ -111,6 +113,17 @@ void AddMemoryCalls(Rules& rules) {
   rules.HandOver(SYS_mmap, SCMP_A3(SCMP_CMP_MASKED_EQ, MAP_FIXED, MAP_FIXED));
 }
 
+// All but that message with which the listener itself is handed over: nobody hears of it before.
+void AddSocketCalls(Rules& rules) {
+  for (const int call : kSendCalls)
+    if (IsOfSocketsAlone(call) && call != SYS_sendmsg) rules.HandOver(call);
+  for (const int call : kReceiveCalls)
+    if (IsOfSocketsAlone(call)) rules.HandOver(call);
+  constexpr u64 kSign = u64{1} << 63;
+  rules.HandOver(SYS_sendmsg, SCMP_A0(SCMP_CMP_MASKED_EQ, kUnheard, 0));
+  rules.HandOver(SYS_sendmsg, SCMP_A0(SCMP_CMP_MASKED_EQ, kSign, kSign));
+}
+
 Result<std::vector<sock_filter>> BuildProgram(HandedOver what) {
   const Extent extent = what.extent;
   Rules rules;
@@ -133,12 +146,19 @@ Result<std::vector<sock_filter>> BuildProgram(HandedOver what) {
     for (const int call : kCopyCalls) rules.HandOver(call);
   }
   if (what.memory) AddMemoryCalls(rules);
+  if (what.netlink) AddSocketCalls(rules);
   // The rest of what 32-bit programs call is left to FUSE.
   Rules of_32_bit;
   of_32_bit.Become32Bit();
   AddReturningDescriptors(of_32_bit, SCMP_SYS(ioctl));
   rules.Join(std::move(of_32_bit));
   return rules.Build();
+}
+
+// Of a call on a socket.
+bool WaitsForNothing(const tracer::SystemCall& call) {
+  const bool of_one_header = call.number == SYS_sendmsg || call.number == SYS_recvmsg;
+  return (call.arguments[of_one_header ? 2 : 3] & MSG_DONTWAIT) != 0;
 }
 
 Result<int> Install(HandedOver what, unsigned flags) {
@@ -159,6 +179,7 @@ HandedOver ReadWantedCalls(const std::string& tree) {
   for (std::string word; file >> word;) {
     wanted.memory |= word == kWantedMemory;
     wanted.ioctls |= word == kWantedIoctls;
+    wanted.netlink |= word == kWantedNetlink;
   }
   return wanted;
 }
@@ -189,6 +210,8 @@ tracer::Restart RestartOf(HandedOver what, const tracer::SystemCall& call) {
     default:
       break;
   }
+  if (what.netlink && IsOfSocketsAlone(static_cast<int>(call.number)))
+    return WaitsForNothing(call) ? kYes : kUnlessItCanBlock;
   if (is_one_of(Transfer::kAtOffset)) return kUnlessItCanBlock;
   if (is_one_of(Transfer::kAtPosition))
     return all || call.arguments[2] == 0 ? kUnlessItCanBlock : kNo;

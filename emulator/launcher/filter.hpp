@@ -20,13 +20,15 @@ enum class Extent : char {
 
 // A file of the tree with a word for each kind of call that this machine wants to have besides.
 inline constexpr const char* kWantedCalls = ".wanted-calls";
-inline constexpr std::string_view kWantedMemory = "memory", kWantedIoctls = "ioctls";
+inline constexpr std::string_view kWantedMemory = "memory", kWantedIoctls = "ioctls",
+                                  kWantedNetlink = "netlink";
 
 // What a filter hands over.
 struct HandedOver {
   Extent extent = Extent::kUntraced;
-  bool memory = false;  // also what takes memory away from the process, which is to be traced
-  bool ioctls = false;  // also each ioctl of VFIO
+  bool memory = false;   // also what takes memory away from the process, which is to be traced
+  bool ioctls = false;   // also each ioctl of VFIO
+  bool netlink = false;  // also what is sent and received on sockets
 };
 
 // What the file says.

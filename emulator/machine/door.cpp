@@ -163,6 +163,19 @@ void Door::Unmap(Time now, CallContext& caller, ClientAddress from, u64 size) {
   machine_.OnUnmap(caller, from, size);
 }
 
+Result<> Door::Message(Time now, pid_t tid, NetlinkFamily& family, const NetlinkRequest& request) {
+  constexpr std::size_t kMost = 256;
+  Enter(now, [&] {
+    return fmt::format("tid={} message {} net={} port={} seq={} {}", tid, family.name(),
+                       request.from.net, request.from.port, request.sequence,
+                       Hex(request.payload, kMost));
+  });
+  Result<> result = family.Handle(request);
+  machine_.trace().Output(
+      [&] { return result ? std::string("= 0") : "= -" + Describe(result.error()); });
+  return result;
+}
+
 void Door::Release(Time now, std::shared_ptr<OpenFile> file) {
   Enter(now, [&] { return "release " + file->Name(); });
 }

@@ -3,6 +3,7 @@
 #pragma once
 #include "base/clock.hpp"
 #include "base/trace.hpp"
+#include "vfs/netlink.hpp"
 #include "vfs/node.hpp"
 
 namespace vfiolab {
@@ -27,6 +28,8 @@ class Door {
   Result<> Mmap(Time now, CallContext& caller, OpenFile& file, const MmapRequest& request);
   // The caller is about to unmap its memory there, or to put other memory in its place.
   void Unmap(Time now, CallContext& caller, ClientAddress from, u64 size);
+  // A message to a family of generic netlink.
+  Result<> Message(Time now, pid_t tid, NetlinkFamily& family, const NetlinkRequest& request);
   // The last descriptor is gone.
   void Release(Time now, std::shared_ptr<OpenFile> file);
 

@@ -81,6 +81,11 @@ class Machine {
   void OnUnmap(CallContext& caller, ClientAddress from, u64 size) {
     if (unmap_listener_) unmap_listener_(caller, from, size);
   }
+  // Asked whether the machine may sleep; `done` runs when that is known, perhaps at once. Nobody
+  // needs to be told of the end of the sleep, as there is none.
+  using SuspendListener = std::function<void(std::function<void(Result<>)> done)>;
+  void set_suspend_listener(SuspendListener listener) { suspend_listener_ = std::move(listener); }
+  const SuspendListener& suspend_listener() const { return suspend_listener_; }
   // Called for each fault as it happens.
   void set_fault_listener(std::function<void(const FaultRecord&)> listener) {
     fault_listener_ = std::move(listener);
@@ -103,6 +108,7 @@ class Machine {
   u64 fault_count_ = 0;
   std::function<void(const FaultRecord&)> fault_listener_;
   UnmapListener unmap_listener_;
+  SuspendListener suspend_listener_;
   // These go first: slots cancel timers.
   PlatformDevices platform_devices_;
   std::map<Bdf, std::unique_ptr<DeviceSlot>> devices_;

@@ -84,7 +84,8 @@ class Drivers final : public DriverListener {
     tree_.MakeFleeting(directory);
     classes_->Add(path, device.class_name);
     classes_->AddNumber(path, makedev(kDeviceMajor, device.minor), device.node);
-    for (const auto& [name, show] : device.attributes) tree_.Text(path + "/" + name, show);
+    for (const auto& [name, attribute] : device.attributes)
+      AddAttribute(path + "/" + name, attribute);
     if (device.parent != nullptr) tree_.Link(path + "/device", FunctionOf(*device.parent).path);
     for (const DeviceSlot* member : device.members)
       tree_.Link(fmt::format("{}/devices/{}", path, member->bdf().ToString()),
@@ -150,6 +151,14 @@ class Drivers final : public DriverListener {
     add("new_id", &PciBusType::NewId);
     add("remove_id", &PciBusType::RemoveId);
     tree_.Writable(path + "unbind", nullptr, Unbinding(bus, name));
+  }
+
+  void AddAttribute(const std::string& path, const ClassAttribute& attribute) {
+    if (!attribute.store) return tree_.Text(path, attribute.show);
+    tree_.Writable(path, attribute.show, [store = attribute.store](std::string_view text) {
+      return WriteThatWaits(static_cast<long>(text.size()),
+                            [&](auto done) { store(text, std::move(done)); });
+    });
   }
 
   Tree tree_;

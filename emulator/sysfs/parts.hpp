@@ -46,6 +46,8 @@ void AddPlatform(Tree& tree, Machine& machine, std::shared_ptr<Classes> classes)
 using Override = std::optional<std::string>;
 void AddOverride(Tree& tree, const std::string& path, std::function<Override()> show,
                  std::function<void(Override)> set);
+// power/state, where somebody wants to know of it.
+void AddPower(Tree& tree, Machine& machine);
 // A module that `users` other modules need.
 void AddModule(Tree& tree, const std::string& path, unsigned users);
 // module/vfio*.

@@ -20,6 +20,7 @@ void AddSysfs(Machine& machine, Directory& sys, unsigned cpus, const Directory* 
   AddDrivers(tree, machine, layout, near, classes);
   AddPlatform(tree, machine, classes);
   AddModules(tree, machine);
+  AddPower(tree, machine);
 }
 
 }  // namespace vfiolab::sysfs

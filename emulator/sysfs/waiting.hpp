@@ -1,4 +1,5 @@
-// Writes that act, and those that wait until nobody uses a device any more.
+// Writes that act, and those that wait until what they ask for is done: until nobody uses a device
+// any more, or until clients have said what they think of it.
 #pragma once
 #include <memory>
 
@@ -7,9 +8,9 @@
 namespace vfiolab::sysfs {
 
 // Signals do not end it, as in the kernel.
-class WaitForRemoval final : public PendingCall {
+class WaitingWrite final : public PendingCall {
  public:
-  explicit WaitForRemoval(long value) : value_(value) {}
+  explicit WaitingWrite(long value) : value_(value) {}
   void OnDone(std::function<void(Completion)> done) override { done_ = std::move(done); }
   void Cancel() override { done_ = nullptr; }
   bool interruptible() const override { return false; }
@@ -29,7 +30,7 @@ class WaitForRemoval final : public PendingCall {
 // The answer, which is `value` unless what `begin` begins ends with an error.
 template <class Begin>
 Reply WriteThatWaits(long value, Begin begin) {
-  auto wait = std::make_shared<WaitForRemoval>(value);
+  auto wait = std::make_shared<WaitingWrite>(value);
   begin([wait](Result<> result = {}) { wait->Finish(std::move(result)); });
   if (wait->outcome()) return *wait->outcome();
   return std::shared_ptr<PendingCall>(std::move(wait));

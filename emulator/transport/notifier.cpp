@@ -23,6 +23,13 @@ short StateOf(int listener) {
   return ::poll(&state, 1, 0) == 1 ? state.revents : short{0};
 }
 
+// The one that calls and the one that answers take turns on one processor, where the kernel can
+// (linux/seccomp.h SECCOMP_IOCTL_NOTIF_SET_FLAGS, Linux 6.6).
+void ShareProcessor(int listener) {
+  constexpr u64 kSyncWakeUp = 1;  // SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP
+  ::ioctl(listener, _IOW('!', 4, u64), kSyncWakeUp);
+}
+
 bool IsSharedMapping(const TrappedCall& call) {
   const u64 type = call.argument(3) & MAP_TYPE;
   return type == MAP_SHARED || type == MAP_SHARED_VALIDATE;
@@ -41,9 +48,11 @@ struct Notifier::Listener {
   int fd() { return descriptor.native_handle(); }
 };
 
-Notifier::Notifier(EventLoop& loop, FileCalls& calls, FuseServer& fuse, CuseServer* cuse)
+Notifier::Notifier(EventLoop& loop, FileCalls& calls, FuseServer& fuse, CuseServer* cuse,
+                   NetlinkFamily* family)
     : loop_(loop), calls_(calls), fuse_(fuse), cuse_(cuse) {
-  loop_.Ask([this] {
+  loop_.Ask([this, family] {
+    if (family != nullptr) netlink_ = std::make_unique<NetlinkCalls>(loop_, calls_, *family);
     calls_.AddTaker([this] {
       const auto listener = latest_.lock();
       return listener != nullptr && TakeCall(listener);
@@ -57,6 +66,7 @@ Notifier::~Notifier() {
 }
 
 void Notifier::Add(UniqueFd listener) {
+  ShareProcessor(listener.get());
   boost::asio::post(loop_.context(), [this, fd = listener.Release()] {
     listeners_.push_back(std::make_shared<Listener>(loop_.context(), fd));
     Wait(listeners_.back());
@@ -110,6 +120,8 @@ bool Notifier::FindFile(const Call& call, int descriptor) {
     return StatDescriptor(call->tid(), descriptor);
   }();
   if (!found) return false;
+  if (S_ISSOCK(found->stx_mode)) return netlink_ != nullptr && netlink_->Take(call, *found);
+  if (IsOfSocketsAlone(call->number())) return false;
   if (fuse_.Owns(*found)) {
     const auto file = fuse_.Find(call->tid(), descriptor, *found);
     // What is copied from or to a regular file depends on the other one.

@@ -1,12 +1,13 @@
 // The calls that FUSE cannot carry, or not exactly: those that return a descriptor, mmap, lseek,
-// reads and writes, and what a regular file would answer otherwise than a device. The launcher's
-// seccomp filter hands them over; clients outside it do without.
+// reads and writes, and what a regular file would answer otherwise than a device; and messages of
+// generic netlink. The launcher's seccomp filter hands them over; clients outside it do without.
 #pragma once
 #include <list>
 #include <memory>
 
 #include "transport/cuse_server.hpp"
 #include "transport/fuse_server.hpp"
+#include "transport/netlink_calls.hpp"
 #include "transport/side_thread.hpp"
 #include "transport/trapped_call.hpp"
 
@@ -14,8 +15,9 @@ namespace vfiolab {
 
 class Notifier {
  public:
-  // `cuse` is null or outlives this.
-  Notifier(EventLoop& loop, FileCalls& calls, FuseServer& fuse, CuseServer* cuse);
+  // `cuse` and `family`, a family of generic netlink, are null or outlive this.
+  Notifier(EventLoop& loop, FileCalls& calls, FuseServer& fuse, CuseServer* cuse,
+           NetlinkFamily* family);
   // The loop must not run any more.
   ~Notifier();
 
@@ -47,6 +49,7 @@ class Notifier {
   FileCalls& calls_;
   FuseServer& fuse_;
   CuseServer* cuse_;
+  std::unique_ptr<NetlinkCalls> netlink_;           // where there is a family
   std::list<std::shared_ptr<Listener>> listeners_;  // in the core's turn
   std::weak_ptr<Listener> latest_;                  // where the last call came from
   // Opens files of `fuse_`, and asks `cuse_`.

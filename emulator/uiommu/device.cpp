@@ -8,7 +8,9 @@ namespace vfiolab::uiommu {
 
 void Device::Close() {
   function_.Close();
-  if (!function_.open()) Detach();
+  if (function_.open()) return;
+  Detach();
+  events_.OnClosed(*this);
 }
 
 void Device::GiveBack(std::function<void()> done) {

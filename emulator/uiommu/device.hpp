@@ -6,6 +6,7 @@
 #include "early/regions.hpp"
 #include "uapi/revised_ioctls.hpp"
 #include "uiommu/domain.hpp"
+#include "uiommu/event_channel.hpp"
 #include "uiommu/revision.hpp"
 
 namespace vfiolab::uiommu {
@@ -16,8 +17,9 @@ class DeviceFile;
 // that goes disables it.
 class Device final {
  public:
-  Device(DeviceSlot& slot, const Revision& revision)
+  Device(DeviceSlot& slot, const Revision& revision, EventChannel& events)
       : revision_(revision),
+        events_(events),
         function_(slot, revision.restores_state,
                   [](DeviceSlot& of, std::function<bool()> disabled) {
                     return std::make_unique<early::Irqs>(of, std::move(disabled));
@@ -27,6 +29,7 @@ class Device final {
   early::Function& function() { return function_; }
   early::Irqs& irqs() { return static_cast<early::Irqs&>(function_.interrupts()); }
   const Revision& revision() const { return revision_; }
+  Listeners& listeners() { return listeners_; }
 
   // A file of the device is closed.
   void Close();
@@ -58,6 +61,8 @@ class Device final {
   void Detach();
 
   const Revision& revision_;
+  EventChannel& events_;
+  Listeners listeners_;
   early::Function function_;
   std::vector<DeviceFile*> files_;
   std::function<void()> given_back_;

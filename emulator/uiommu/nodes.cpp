@@ -2,6 +2,8 @@
 
 #include <linux/pci_regs.h>
 
+#include "uiommu/recovery.hpp"
+
 namespace vfiolab::uiommu {
 namespace {
 
@@ -42,15 +44,60 @@ class Uiommu::PciDriver final : public Driver {
 };
 
 Uiommu::Uiommu(Machine& machine, const Revision& revision)
-    : machine_(machine), revision_(revision) {
+    : machine_(machine),
+      revision_(revision),
+      events_(machine, revision, [this](Bdf bdf) { return Find(bdf); }) {
   machine_.pci_bus().Register(std::string(kEarlyVfio), std::make_unique<PciDriver>(*this));
   machine_.pci_bus().ProbeAll(std::string(kEarlyVfio));
   if (revision_.follows_process)
     machine_.set_unmap_listener(
         [this](CallContext& caller, ClientAddress from, u64 size) { OnUnmap(caller, from, size); });
+  machine_.set_suspend_listener([this](auto done) { Sleep(std::move(done)); });
 }
 
-Uiommu::~Uiommu() { machine_.set_unmap_listener(nullptr); }
+Uiommu::~Uiommu() {
+  machine_.set_unmap_listener(nullptr);
+  machine_.set_suspend_listener(nullptr);
+}
+
+Device* Uiommu::Find(const DeviceSlot& slot) const {
+  const auto found = devices_.find(&slot);
+  const bool kept = found != devices_.end() && !found->second.device->wanted_back();
+  return kept ? found->second.device.get() : nullptr;
+}
+
+Device* Uiommu::Find(Bdf bdf) const {
+  const DeviceSlot* slot = machine_.device(bdf);
+  return slot == nullptr ? nullptr : Find(*slot);
+}
+
+void Uiommu::InjectError(const DeviceSlot& slot, std::string_view text, ClassAttribute::Done done) {
+  const auto state = ParseChannelState(text);
+  if (!state) return done(Fail(EINVAL, "neither normal nor frozen nor failure"));
+  Device* device = Find(slot);
+  if (device == nullptr) return done(Fail(ENODEV, "the device has left its driver"));
+  Recovery::Start(events_, *device, *state, std::move(done));
+}
+
+std::vector<Device*> Uiommu::OpenDevices() const {
+  std::vector<Device*> open;
+  for (const auto& [slot, bound] : devices_)
+    if (bound.device->function().open() && !bound.device->wanted_back())
+      open.push_back(bound.device.get());
+  std::ranges::sort(open, {}, [](Device* device) { return device->slot().bdf(); });
+  return open;
+}
+
+// Whoever was asked is told that it is over, also of a sleep that was refused
+// (kernel/power/suspend.c suspend_prepare).
+void Uiommu::Sleep(std::function<void(Result<>)> done) {
+  events_.AskForSleep(OpenDevices(), [this, done = std::move(done)](Result<> allowed) {
+    if (allowed || allowed.error().code != EBUSY)
+      for (Device* device : OpenDevices())
+        static_cast<void>(events_.Tell(*device, Message::kPmResume));
+    done(std::move(allowed));
+  });
+}
 
 void Uiommu::OnUnmap(CallContext& caller, ClientAddress from, u64 size) {
   const bool any = std::ranges::any_of(
@@ -64,11 +111,14 @@ void Uiommu::OnUnmap(CallContext& caller, ClientAddress from, u64 size) {
 void Uiommu::Add(DeviceSlot& slot) {
   const unsigned number = FreeNumber();
   slot.SetRegionShift(revision_.region_shift);
-  auto device = std::make_unique<Device>(slot, revision_);
+  auto device = std::make_unique<Device>(slot, revision_, events_);
   // Who has the file open may read it when the device has gone.
   const auto locked_pages = [this, &slot] {
     const auto found = devices_.find(&slot);
     return fmt::format("{}\n", found == devices_.end() ? 0 : found->second.device->locked_pages());
+  };
+  const auto inject_error = [this, &slot](std::string_view text, ClassAttribute::Done done) {
+    InjectError(slot, text, std::move(done));
   };
   devices_.emplace(&slot, Bound{number, std::move(device)});
   machine_.pci_bus().AddClassDevice({.class_name = "vfio",
@@ -77,7 +127,8 @@ void Uiommu::Add(DeviceSlot& slot) {
                                      .minor = number,
                                      .parent = &slot,
                                      .members = {},
-                                     .attributes = {{"locked_pages", locked_pages}}});
+                                     .attributes = {{"locked_pages", {locked_pages, nullptr}},
+                                                    {"inject_error", {nullptr, inject_error}}}});
   AddNode(slot);
 }
 
@@ -96,7 +147,9 @@ void Uiommu::Remove(DeviceSlot& slot, std::function<void()> done) {
   const Bound& bound = devices_.at(&slot);
   machine_.pci_bus().RemoveClassDevice(NameOf(bound.number));
   if (nodes_ != nullptr) nodes_->Remove(NameOf(bound.number));
+  static_cast<void>(events_.Tell(*bound.device, Message::kRemove));
   bound.device->GiveBack([this, &slot, done = std::move(done)] {
+    events_.OnGone(*devices_.at(&slot).device);
     devices_.erase(&slot);
     slot.SetRegionShift(kRegionShift);
     done();

@@ -29,6 +29,14 @@ struct Revision {
   bool moves_in_units = false;
   // When the last file is closed the function is reset, and has its state of before the first open.
   bool restores_state = false;
+  // In messages the domain of a function has 32 bits and its bus 16; else 16 and 8.
+  bool wide_addresses = false;
+  // A client that registers for nothing is no longer registered; else that is refused.
+  bool nothing_deregisters = false;
+  // With the last file go all who have registered; else with the driver.
+  bool forgets_listeners = false;
+  // An event counts as sent where all who want it got it; else one is enough.
+  bool all_must_hear = false;
 
   bool operator==(const Revision&) const = default;
 };
@@ -37,26 +45,36 @@ inline constexpr std::array kRevisions = {
     Revision{.name = "A5",
              .calls = Calls::kOctober,
              .follows_process = true,
-             .needs_intx_disable = true},
-    Revision{.name = "A6", .calls = Calls::kApril, .follows_process = true},
+             .needs_intx_disable = true,
+             .wide_addresses = true},
+    Revision{.name = "A6", .calls = Calls::kApril, .follows_process = true, .wide_addresses = true},
     Revision{.name = "A-jun",
              .calls = Calls::kJune,
              .region_shift = 48,
              .mappings_of_domain = true,
              .no_reset_while_removed = true,
-             .restores_state = true},
+             .restores_state = true,
+             .nothing_deregisters = true,
+             .forgets_listeners = true,
+             .all_must_hear = true},
     Revision{.name = "A-jul-15",
              .region_shift = 48,
              .mappings_of_domain = true,
              .no_reset_while_removed = true,
              .moves_in_units = true,
-             .restores_state = true},
+             .restores_state = true,
+             .nothing_deregisters = true,
+             .forgets_listeners = true,
+             .all_must_hear = true},
     Revision{.name = "A-jul",
              .region_shift = 40,
              .mappings_of_domain = true,
              .no_reset_while_removed = true,
              .moves_in_units = true,
-             .restores_state = true},
+             .restores_state = true,
+             .nothing_deregisters = true,
+             .forgets_listeners = true,
+             .all_must_hear = true},
 };
 
 }  // namespace vfiolab::uiommu

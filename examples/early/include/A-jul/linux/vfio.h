@@ -45,4 +45,39 @@ static inline __u64 vfio_pci_space_to_offset(int region) {
   return (__u64)region << VFIO_PCI_SPACE_SHIFT;
 }
 
+/*
+ * Events, by generic netlink: a client registers for those of a device, and answers some. The
+ * kernel sends each to all who have registered.
+ */
+#define VFIO_GENL_NAME "VFIO"
+enum {
+  VFIO_MSG_INVAL = 0,
+  /* to clients */
+  VFIO_MSG_REMOVE, /* the device is to be closed */
+  VFIO_MSG_ERROR_DETECTED,
+  VFIO_MSG_MMIO_ENABLED,
+  VFIO_MSG_LINK_RESET,
+  VFIO_MSG_SLOT_RESET,
+  VFIO_MSG_ERROR_RESUME,
+  VFIO_MSG_PM_SUSPEND,
+  VFIO_MSG_PM_RESUME,
+  /* from clients */
+  VFIO_MSG_REGISTER,
+  VFIO_MSG_ERROR_HANDLING_REPLY, /* with the number of the message that it answers */
+  VFIO_MSG_PM_SUSPEND_REPLY,
+};
+enum {
+  VFIO_ATTR_UNSPEC,
+  VFIO_ATTR_MSGCAP,               /* u64; bit n: for message n */
+  VFIO_ATTR_PCI_DOMAIN,           /* u16 */
+  VFIO_ATTR_PCI_BUS,              /* u8 */
+  VFIO_ATTR_PCI_SLOT,             /* u8 */
+  VFIO_ATTR_PCI_FUNC,             /* u8 */
+  VFIO_ATTR_CHANNEL_STATE,        /* u32; pci_channel_state: 1 normal, 2 frozen, 3 failure */
+  VFIO_ATTR_ERROR_HANDLING_REPLY, /* u32; pci_ers_result: 1 none ... 5 recovered */
+  VFIO_ATTR_PM_SUSPEND_REPLY,     /* u32; 0: nothing against it */
+  __VFIO_NL_ATTR_MAX
+};
+#define VFIO_NL_ATTR_MAX (__VFIO_NL_ATTR_MAX - 1)
+
 #endif

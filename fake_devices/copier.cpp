@@ -9,8 +9,8 @@
 //   0x1c  CONTROL  bit 0 starts a copy; bit 1: interrupt 0 is raised at its end
 //   0x20  STATUS   read-only: bit 0 it copies; bit 1 a copy has ended well; bit 2 one has not
 //   0x28  STOPPED  read-only: the IOVA where the last copy was stopped, 64 bits
-//   0x30  ACK      bits 1 and 2, written, clear those of STATUS; when both are clear, so is
-//   interrupt 0 0x34  BELL     each write is an event of interrupt 1
+//   0x30  ACK      bits 1 and 2, written, clear those of STATUS, and with both interrupt 0
+//   0x34  BELL     each write is an event of interrupt 1
 // Region 1: memory, which it never touches; absent with memory = 0.
 // Interrupts: 0 is a level, 1 an edge.
 #include <chrono>

@@ -2,19 +2,16 @@
 
 namespace vfiolab::august {
 
-Device::Device(DeviceSlot& slot)
-    : function_(slot, true, [](DeviceSlot& of, std::function<bool()> disabled) {
-        return std::make_unique<early::Irqs>(of, std::move(disabled));
-      }) {}
-
 void Device::Open(Group& group) {
-  function_.Open();
+  if (files_++ == 0) OnOpen();
   group.AddFile();
 }
 
 void Device::Close(Group& group) {
-  function_.Close();
-  if (!function_.open()) LeaveDomain(group);
+  if (--files_ == 0) {
+    OnClose();
+    LeaveDomain(group);
+  }
   group.RemoveFile();
 }
 

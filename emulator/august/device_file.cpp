@@ -9,19 +9,6 @@ namespace vfiolab::august {
 
 using namespace uapi;
 
-DeviceFile::DeviceFile(Device& device, Group& group)
-    : device_(device), group_(group), regions_(device.slot(), {}, [&device]() -> early::Config& {
-        return device.function().config();
-      }) {
-  device_.Open(group_);
-}
-
-DeviceFile::~DeviceFile() { device_.Close(group_); }
-
-std::string DeviceFile::Name() const {
-  return "[vfio-device " + device_.slot().bdf().ToString() + "]";
-}
-
 struct DeviceFile::Table {
   using File = DeviceFile;
   static constexpr Row<File> kRows[] = {
@@ -39,6 +26,7 @@ struct DeviceFile::Table {
        MapsByUiommu},
       {{Number(kWrite, 58, 4), "VFIO_DEVICE_GET_PCI_BAR_FD", &File::GetPciBarFd}, HasRegionFiles},
       {{Plain(59), "VFIO_DEVICE_GET_PCI_CONFIG_FD", &File::GetPciConfigFd}, HasRegionFiles},
+      {{Number(kWrite, 60, 4), "VFIO_DEVICE_GET_MMIO_FD", &File::GetMmioFd}, HasRegionFiles},
   };
 };
 
@@ -50,15 +38,16 @@ Reply DeviceFile::Ioctl(CallContext& caller, u32 command, u64 argument) {
 
 Result<> DeviceFile::Mmap(CallContext& caller, const MmapRequest& request) {
   if (!segmented()) return Fail(EINVAL, "each region has a descriptor of its own");
-  TRY(regions_.CheckMmap(caller, request));
+  TRY(device_.CheckMmap(caller, request));
   mapped_ = true;
   return {};
 }
 
 Reply DeviceFile::GetInfo(const IoctlCall& call) {
-  const DeviceInfo info{.flags = kDevicePci | (device_.function().was_reset() ? kDeviceReset : 0u),
-                        .regions = kRegions,
-                        .irqs = kIrqs,
+  const DeviceInfo info{.flags = (device_.is_pci() ? kDevicePci : kDevicePlatform) |
+                                 (device_.was_reset() ? kDeviceReset : 0u),
+                        .regions = device_.regions(),
+                        .irqs = device_.irqs(),
                         .reserved = 0};
   TRY(call.caller.memory().Store(call.pointer(), info));
   return 0;
@@ -66,11 +55,11 @@ Reply DeviceFile::GetInfo(const IoctlCall& call) {
 
 Reply DeviceFile::GetRegionInfo(const IoctlCall& call) {
   auto info = TRY(call.caller.memory().Load<RegionInfo>(call.pointer()));
-  if (info.index >= kRegions) return Fail(EINVAL, fmt::format("no region {}", info.index));
-  const bool mappable =
-      (segmented() || info.index == 0) && regions_.CanMap(call.caller, info.index);
-  info.flags = mappable ? kRegionMmap : info.index == early::Regions::kRom ? kRegionReadOnly : 0;
-  info.size = regions_.Size(info.index);
+  if (info.index >= device_.regions()) return Fail(EINVAL, fmt::format("no region {}", info.index));
+  const bool mappable = (segmented() || info.index == 0) && device_.CanMap(call.caller, info.index);
+  info.flags =
+      (mappable ? kRegionMmap : 0u) | (device_.IsReadOnly(info.index) ? kRegionReadOnly : 0u);
+  info.size = device_.RegionSize(info.index);
   info.offset = segmented() ? u64{info.index} << kRegionShift : 0;
   TRY(call.caller.memory().Store(call.pointer(), info));
   return 0;
@@ -78,9 +67,10 @@ Reply DeviceFile::GetRegionInfo(const IoctlCall& call) {
 
 Reply DeviceFile::GetIrqInfo(const IoctlCall& call) {
   auto info = TRY(call.caller.memory().Load<IrqInfo>(call.pointer()));
-  if (info.index >= kIrqs) return Fail(EINVAL, fmt::format("no interrupt index {}", info.index));
-  info.count = device_.irqs().Count(info.index);
-  info.flags = info.index == VFIO_PCI_INTX_IRQ_INDEX && info.count > 0 ? kIrqLevel : 0;
+  if (info.index >= device_.irqs())
+    return Fail(EINVAL, fmt::format("no interrupt index {}", info.index));
+  info.count = device_.IrqCount(info.index);
+  info.flags = device_.IsLevel(info.index) ? kIrqLevel : 0;
   TRY(call.caller.memory().Store(call.pointer(), info));
   return 0;
 }
@@ -91,24 +81,22 @@ Reply DeviceFile::SetIrqEventfds(const IoctlCall& call) {
     int count;
   } head{};
   TRY(call.caller.memory().Read(call.pointer(), BytesOf(head)));
-  if (head.index >= kIrqs || head.count < 0)
+  if (head.index >= device_.irqs() || head.count < 0)
     return Fail(EINVAL, fmt::format("{} eventfds of index {}", head.count, head.index));
-  TRY(device_.irqs().SetEventfds(call.caller, head.index, static_cast<u32>(head.count),
-                                 call.pointer() + sizeof head));
+  TRY(device_.SetEventfds(call.caller, head.index, static_cast<u32>(head.count),
+                          call.pointer() + sizeof head));
   return 0;
 }
 
 Reply DeviceFile::UnmaskIrq(const IoctlCall& call) {
   const u32 index = TRY(call.caller.memory().Load<u32>(call.pointer()));
-  if (index != VFIO_PCI_INTX_IRQ_INDEX)
-    return Fail(EINVAL, fmt::format("index {} is not masked", index));
-  device_.irqs().EndOfIntx();
+  TRY(device_.Unmask(index));
   return 0;
 }
 
 Reply DeviceFile::Reset(const IoctlCall&) {
-  if (!device_.function().was_reset()) return Fail(EINVAL, "the function cannot be reset");
-  device_.slot().ResetFunction();
+  if (!device_.was_reset()) return Fail(EINVAL, "the device cannot be reset");
+  device_.Reset();
   return 0;
 }
 
@@ -150,16 +138,27 @@ Reply DeviceFile::UnmapDma(const IoctlCall& call) {
   return 0;
 }
 
+Completion DeviceFile::OpenRegion(u32 region) {
+  return {0L, std::make_shared<RegionFile>(device_, group_, region), {}, O_RDWR};
+}
+
 Reply DeviceFile::GetPciBarFd(const IoctlCall& call) {
   const u32 bar = TRY(call.caller.memory().Load<u32>(call.pointer()));
-  if (bar > early::Regions::kRom || regions_.Size(bar) == 0)
+  if (!device_.is_pci() || bar > VFIO_PCI_ROM_REGION_INDEX || device_.RegionSize(bar) == 0)
     return Fail(EINVAL, fmt::format("no BAR{}", bar));
-  return Completion{0L, std::make_shared<RegionFile>(device_, group_, bar), {}, O_RDWR};
+  return OpenRegion(bar);
 }
 
 Reply DeviceFile::GetPciConfigFd(const IoctlCall&) {
-  constexpr u32 kConfig = VFIO_PCI_CONFIG_REGION_INDEX;
-  return Completion{0L, std::make_shared<RegionFile>(device_, group_, kConfig), {}, O_RDWR};
+  if (!device_.is_pci()) return Fail(EINVAL, "the device has no config space");
+  return OpenRegion(VFIO_PCI_CONFIG_REGION_INDEX);
+}
+
+Reply DeviceFile::GetMmioFd(const IoctlCall& call) {
+  const u32 region = TRY(call.caller.memory().Load<u32>(call.pointer()));
+  if (device_.is_pci() || region >= device_.regions())
+    return Fail(EINVAL, fmt::format("no MMIO region {}", region));
+  return OpenRegion(region);
 }
 
 }  // namespace vfiolab::august

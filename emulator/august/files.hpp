@@ -34,29 +34,31 @@ class GroupFile final : public OpenFile {
 
 class DeviceFile final : public OpenFile {
  public:
-  DeviceFile(Device& device, Group& group);
-  ~DeviceFile() override;
+  DeviceFile(Device& device, Group& group) : device_(device), group_(group) {
+    device_.Open(group_);
+  }
+  ~DeviceFile() override { device_.Close(group_); }
 
   Group& group() { return group_; }
-  std::string Name() const override;
+  std::string Name() const override { return "[vfio-device " + device_.name() + "]"; }
   bool has_node() const override { return false; }
   bool can_transfer() const override { return segmented(); }
   Reply Ioctl(CallContext& caller, u32 command, u64 argument) override;
   Reply Read(CallContext& caller, std::span<std::byte> to, u64 offset) override {
-    return regions_.Read(caller, to, offset);
+    return device_.Read(caller, to, offset);
   }
   Reply Write(CallContext& caller, std::span<const std::byte> from, u64 offset) override {
-    return regions_.Write(caller, from, offset);
+    return device_.Write(caller, from, offset);
   }
   Reply Load(CallContext&, std::span<std::byte> to, u64 offset) override {
-    return regions_.Load(to, offset);
+    return device_.Load(to, offset);
   }
   Reply Store(CallContext&, std::span<const std::byte> from, u64 offset) override {
-    return regions_.Store(from, offset);
+    return device_.Store(from, offset);
   }
   Result<> Mmap(CallContext& caller, const MmapRequest& request) override;
   SharedMemory shared_memory() const override {
-    return {device_.slot().shared_memory_fd(), mapped_, true};
+    return {device_.shared_memory_fd(), mapped_, true};
   }
 
   static uapi::NamedNumbers IoctlNumbers();
@@ -75,6 +77,8 @@ class DeviceFile final : public OpenFile {
   Reply UnmapDma(const IoctlCall& call);
   Reply GetPciBarFd(const IoctlCall& call);
   Reply GetPciConfigFd(const IoctlCall& call);
+  Reply GetMmioFd(const IoctlCall& call);
+  Completion OpenRegion(u32 region);
 
   bool segmented() const {
     return group_.policies().regions == AugustPolicies::Regions::kSegmented;
@@ -83,29 +87,31 @@ class DeviceFile final : public OpenFile {
   struct Table;
   Device& device_;
   Group& group_;
-  early::Regions regions_;
   bool mapped_ = false;
 };
 
 // Begins at offset 0, whichever region it is.
 class RegionFile final : public OpenFile {
  public:
-  RegionFile(Device& device, Group& group, u32 region);
-  ~RegionFile() override;
+  RegionFile(Device& device, Group& group, u32 region)
+      : device_(device), group_(group), region_(region) {
+    device_.Open(group_);
+  }
+  ~RegionFile() override { device_.Close(group_); }
 
   std::string Name() const override;
   bool has_node() const override { return false; }
   Reply Read(CallContext& caller, std::span<std::byte> to, u64 offset) override;
   Reply Write(CallContext& caller, std::span<const std::byte> from, u64 offset) override;
   Reply Load(CallContext&, std::span<std::byte> to, u64 offset) override {
-    return regions_.Load(to, offset);
+    return device_.Load(to, offset);
   }
   Reply Store(CallContext&, std::span<const std::byte> from, u64 offset) override {
-    return regions_.Store(from, offset);
+    return device_.Store(from, offset);
   }
   Result<> Mmap(CallContext& caller, const MmapRequest& request) override;
   SharedMemory shared_memory() const override {
-    return {device_.slot().shared_memory_fd(), mapped_, true};
+    return {device_.shared_memory_fd(), mapped_, true};
   }
 
  private:
@@ -114,7 +120,6 @@ class RegionFile final : public OpenFile {
   Device& device_;
   Group& group_;
   u32 region_;
-  early::Regions regions_;
   bool mapped_ = false;
 };
 

@@ -14,9 +14,9 @@ Group::Group(Machine& machine, IommuGroup& iommu_group, std::function<void()> cl
 
 Group::~Group() { std::erase(context_->groups, this); }
 
-void Group::Add(Device& device) { devices_.emplace(device.slot().bdf(), &device); }
+void Group::Add(Device& device) { devices_.emplace(device.name(), &device); }
 
-void Group::Remove(Device& device) { devices_.erase(device.slot().bdf()); }
+void Group::Remove(Device& device) { devices_.erase(device.name()); }
 
 bool Group::viable() const { return std::ranges::all_of(context_->groups, &Group::all_bound); }
 
@@ -62,7 +62,7 @@ void Group::Leave() {
 void Group::LetChildrenGo() {
   const std::vector<Group*> children(context_->groups.begin() + 1, context_->groups.end());
   for (Group* child : children) {
-    for (const auto& [bdf, device] : child->devices_) device->slot().ResetFunction();
+    for (const auto& [name, device] : child->devices_) device->Reset();
     std::erase(context_->groups, child);
     child->StandAlone();
   }

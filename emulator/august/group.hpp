@@ -31,8 +31,8 @@ class Group final {
   IommuGroup& iommu_group() { return iommu_group_; }
   const AugustPolicies& policies() const { return machine_.kernel().policies; }
 
-  // The functions that are bound to "vfio".
-  const std::map<Bdf, Device*>& devices() const { return devices_; }
+  // The devices that are bound to "vfio", by name.
+  const std::map<std::string, Device*>& devices() const { return devices_; }
   void Add(Device& device);
   void Remove(Device& device);
   // Whether all functions of the groups that share the context are bound.
@@ -68,7 +68,10 @@ class Group final {
   void FinishGivingBack();
 
  private:
-  bool all_bound() const { return devices_.size() == iommu_group_.devices().size(); }
+  bool all_bound() const {
+    return devices_.size() ==
+           iommu_group_.devices().size() + iommu_group_.platform_devices().size();
+  }
   Result<> TakeAlong(Ioas& to);
   void Leave();
   void LetChildrenGo();
@@ -79,7 +82,7 @@ class Group final {
   IommuGroup& iommu_group_;
   std::function<void()> closed_;
   std::shared_ptr<Context> context_;
-  std::map<Bdf, Device*> devices_;
+  std::map<std::string, Device*> devices_;
   unsigned files_ = 0;
   std::shared_ptr<uiommu::Domain> domain_;
   unsigned devices_in_domain_ = 0;

@@ -1,5 +1,3 @@
-#include <algorithm>
-
 #include "august/dma.hpp"
 #include "august/files.hpp"
 #include "august/structs.hpp"
@@ -98,8 +96,7 @@ Reply GroupFile::Release(const IoctlCall&) {
 Reply GroupFile::GetDeviceFd(const IoctlCall& call) {
   const std::string name = TRY(CopyInString(call));
   if (!group_.viable()) return Fail(EBUSY, "a function of the group is not bound to vfio");
-  const auto found = std::ranges::find(group_.devices(), name,
-                                       [](const auto& entry) { return entry.first.ToString(); });
+  const auto found = group_.devices().find(name);
   if (found == group_.devices().end())
     return Fail(ENODEV, fmt::format("the group has no device '{}'", name));
   return Completion{0L, std::make_shared<DeviceFile>(*found->second, group_), {}, O_RDWR};

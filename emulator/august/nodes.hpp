@@ -26,9 +26,14 @@ class August final : public early::GroupInterface {
   void OnEmptied(IommuGroup&) override {}
 
  private:
+  class PlatformDriver;
+  void Add(const void* slot, IommuGroup& group, std::unique_ptr<Device> device);
+  void Remove(const void* slot, IommuGroup& group, std::function<void()> done);
+
   Machine& machine_;
-  std::map<unsigned, std::unique_ptr<Group>> groups_;             // by id
-  std::map<const DeviceSlot*, std::unique_ptr<Device>> devices_;  // bound to "vfio"
+  std::map<unsigned, std::unique_ptr<Group>> groups_;  // by id
+  // Those bound to "vfio", by their slots.
+  std::map<const void*, std::unique_ptr<Device>> devices_;
   std::unique_ptr<early::GroupNodes> nodes_;
 };
 

@@ -2,19 +2,8 @@
 
 namespace vfiolab::august {
 
-RegionFile::RegionFile(Device& device, Group& group, u32 region)
-    : device_(device),
-      group_(group),
-      region_(region),
-      regions_(device.slot(), {},
-               [&device]() -> early::Config& { return device.function().config(); }) {
-  device_.Open(group_);
-}
-
-RegionFile::~RegionFile() { device_.Close(group_); }
-
 std::string RegionFile::Name() const {
-  return fmt::format("[vfio-region {} {}]", device_.slot().bdf().ToString(), region_);
+  return fmt::format("[vfio-region {} {}]", device_.name(), region_);
 }
 
 Result<u64> RegionFile::InRegion(u64 offset) const {
@@ -24,18 +13,18 @@ Result<u64> RegionFile::InRegion(u64 offset) const {
 
 Reply RegionFile::Read(CallContext& caller, std::span<std::byte> to, u64 offset) {
   const u64 at = TRY(InRegion(offset));
-  return regions_.Read(caller, to, at);
+  return device_.Read(caller, to, at);
 }
 
 Reply RegionFile::Write(CallContext& caller, std::span<const std::byte> from, u64 offset) {
   const u64 at = TRY(InRegion(offset));
-  return regions_.Write(caller, from, at);
+  return device_.Write(caller, from, at);
 }
 
-// Offsets of a mapping are those of the device's memory, where only BAR0 begins at 0.
+// Offsets of a mapping are those of the device's memory, where only the first begins at 0.
 Result<> RegionFile::Mmap(CallContext& caller, const MmapRequest& request) {
   if (region_ != 0) return Fail(EINVAL, fmt::format("region {} cannot be mapped", region_));
-  TRY(regions_.CheckMmap(caller, request));
+  TRY(device_.CheckMmap(caller, request));
   mapped_ = true;
   return {};
 }

@@ -14,7 +14,7 @@ inline constexpr u64 kMapWrite = 1;
 struct DeviceInfo {
   u32 flags, regions, irqs, reserved;
 };
-inline constexpr u32 kDeviceReset = 1, kDevicePci = 2;
+inline constexpr u32 kDeviceReset = 1, kDevicePci = 2, kDevicePlatform = 4;
 
 struct RegionInfo {
   u32 index, flags;
@@ -26,6 +26,5 @@ struct IrqInfo {
   u32 index, count, flags, reserved;
 };
 inline constexpr u32 kIrqLevel = 1;
-inline constexpr u32 kRegions = 8, kIrqs = 3;
 
 }  // namespace vfiolab::august

@@ -42,7 +42,7 @@ GroupNodes::GroupNodes(Machine& machine, const Names& names, GroupInterface& int
   machine.pci_bus().ProbeAll(std::string(kEarlyVfio));
   machine.pci_bus().AddListener(std::make_unique<Listener>(*this));
   for (const auto& [id, group] : machine.groups())
-    if (!group.devices().empty()) AddClassDevice(group);
+    if (group.has_devices()) AddClassDevice(group);
 }
 
 std::string GroupNodes::NameOf(const IommuGroup& group) const {
@@ -57,7 +57,7 @@ void GroupNodes::Update(IommuGroup& group) {
   PciBusType& bus = machine_.pci_bus();
   const std::string name = NameOf(group);
   const bool is_there = bus.class_devices().contains(name);
-  const bool shall_be = !group.devices().empty() || interface_.IsOpen(group);
+  const bool shall_be = group.has_devices() || interface_.IsOpen(group);
   if (is_there) bus.RemoveClassDevice(name);
   if (shall_be) AddClassDevice(group);
   if (!is_there && shall_be) AddNode(group);
@@ -93,7 +93,7 @@ void GroupNodes::AddNode(IommuGroup& group) {
 void GroupNodes::AddNodes(Directory& dev_vfio) {
   nodes_ = &dev_vfio;
   for (auto& [id, group] : machine_.groups())
-    if (!group.devices().empty()) AddNode(group);
+    if (group.has_devices()) AddNode(group);
 }
 
 }  // namespace vfiolab::early

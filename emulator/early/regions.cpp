@@ -5,19 +5,13 @@
 
 #include <algorithm>
 
+#include "machine/bus_unit.hpp"
 #include "machine/machine.hpp"
 
 namespace vfiolab::early {
 namespace {
 
 constexpr bool IsBar(u32 region) { return region < Regions::kRom; }
-
-// The next part of an access that is aligned, no wider than `widest`.
-std::size_t UnitLength(u64 at, std::size_t left, std::size_t widest) {
-  std::size_t length = widest;
-  while (length > 1 && (left < length || at % length != 0)) length /= 2;
-  return length;
-}
 
 }  // namespace
 
@@ -57,7 +51,7 @@ Reply Regions::InUnits(CallContext& caller, std::span<Byte> bytes, Place place, 
   const u32 decodes = io ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY;
   const long moved = static_cast<long>(bytes.size());
   for (u64 at = place.at; !bytes.empty();) {
-    const auto part = bytes.first(UnitLength(at, bytes.size(), widest));
+    const auto part = bytes.first(BusUnit(at, bytes.size(), widest));
     if (!kReads) TRY(caller.FromClient(part));
     // Nothing checks whether the device answers; what does not, reads as ones.
     access(at, part, Decodes(decodes));
@@ -126,7 +120,7 @@ Reply Regions::OnBus(std::span<Byte> bytes, u64 offset, Access access) {
   const bool answers = Decodes(PCI_COMMAND_MEMORY);
   const long moved = static_cast<long>(bytes.size());
   for (u64 at = place.at; !bytes.empty();) {
-    const auto part = bytes.first(UnitLength(at, bytes.size(), 8));
+    const auto part = bytes.first(BusUnit(at, bytes.size(), 8));
     access(place.region, at, part, answers);
     bytes = bytes.subspan(part.size());
     at += part.size();

@@ -16,6 +16,7 @@ class IommuGroup {
   const std::vector<DeviceSlot*>& devices() const { return devices_; }
   const std::vector<Bdf>& bridges() const { return bridges_; }
   const std::vector<PlatformSlot*>& platform_devices() const { return platform_devices_; }
+  bool has_devices() const { return !devices_.empty() || !platform_devices_.empty(); }
   std::size_t size() const { return devices_.size() + bridges_.size() + platform_devices_.size(); }
   void Add(DeviceSlot& slot);
   void Add(PlatformSlot& slot);

@@ -85,6 +85,7 @@ struct Kernel {
   bool has_early_api() const { return early_api.has_value(); }
   // Whether today's interface is there.
   bool has_vfio() const { return !early_api || !early_api->replaces_vfio; }
+  bool has_platform_devices() const { return has_vfio() || early_api_name() == kAugustApi; }
   std::string_view early_api_name() const { return early_api ? early_api->name : ""; }
 
   bool operator==(const Kernel&) const = default;

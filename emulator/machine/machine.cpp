@@ -49,7 +49,7 @@ PlatformSlot& Machine::AddPlatformDevice(const std::string& name, const Model& m
   auto& slot = platform_devices_[name];
   CHECK_OURS(slot == nullptr);
   slot = std::make_unique<PlatformSlot>(*this, name, model, params, driver);
-  if (driver == kVfioPlatform)
+  if (driver == kVfioPlatform || (driver == kEarlyVfio && !kernel_.has_vfio()))
     slot->set_driver_override(driver);  // nothing else makes it match
   else if (!driver.empty())
     platform_bus_.RegisterHostDriver(driver, *slot);

@@ -47,6 +47,8 @@ void AddDevice(Tree& tree, PlatformSlot& slot) {
   AddOverride(
       tree, path + "/driver_override", [&slot] { return slot.driver_override(); },
       [&slot](Override name) { slot.set_driver_override(std::move(name)); });
+  if (!slot.machine().kernel().has_vfio())
+    return tree.Line(path + "/iommu_group", std::to_string(slot.group().id()));
   tree.Link(path + "/iommu_group", GroupPath(slot.group()));
   tree.Link(path + "/iommu", kIommuPath);
   tree.Link(GroupPath(slot.group()) + "/devices/" + slot.name(), path);
@@ -57,8 +59,12 @@ class PlatformDrivers final : public PlatformListener {
  public:
   PlatformDrivers(Tree tree, Machine& machine, std::shared_ptr<Classes> classes)
       : tree_(tree), bus_(machine.platform_bus()), classes_(std::move(classes)) {
-    AddDriver(std::string(kVfioPlatform));
-    tree_.Link(DriverPathOf(std::string(kVfioPlatform)) + "/module", "module/vfio_platform");
+    if (machine.kernel().has_vfio()) {
+      AddDriver(std::string(kVfioPlatform));
+      tree_.Link(DriverPathOf(std::string(kVfioPlatform)) + "/module", "module/vfio_platform");
+    } else {
+      AddDriver(std::string(kEarlyVfio));
+    }
     for (const auto& [name, slot] : machine.platform_devices())
       if (!slot->driver().empty()) OnBound(*slot);
   }

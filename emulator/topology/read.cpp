@@ -175,8 +175,8 @@ std::string ReadDriver(const JsonValue& value, const Kernel& kernel, std::string
     value.Refuse("a driver name", "1 to 64 letters, digits, '-' and '_', or null for no driver");
   if (name == other)
     value.Report(fmt::format("{} is on another bus", other), fmt::format("write \"{}\"", own));
-  if (name == kVfioPci && own == kVfioPci && !kernel.has_vfio())
-    value.Report("a machine with this api has no vfio-pci", "write \"vfio\"");
+  if (name == own && !kernel.has_vfio())
+    value.Report(fmt::format("a machine with this api has no {}", own), "write \"vfio\"");
   return name.value_or("");
 }
 
@@ -228,7 +228,8 @@ PlatformDraft ReadPlatform(const JsonValue& value, Draft& draft) {
     device.model = model->Text("the name of a device model, like \"copier\"");
   const auto driver = fields.Find("driver");
   device.driver = driver ? ReadDriver(*driver, draft.kernel, kVfioPlatform, kVfioPci)
-                         : std::string(kVfioPlatform);
+                  : draft.kernel.has_vfio() ? std::string(kVfioPlatform)
+                                            : std::string(kEarlyVfio);
   if (const auto flag = fields.Find("reset")) Assign(device.reset, flag->Flag());
   if (const auto params = fields.Find("params"))
     JsonObject(*params).ForEach([&](const std::string& name, const JsonValue& item) {
@@ -307,7 +308,7 @@ void ReadLists(const JsonObject& fields, Draft& draft) {
       devices && ReadList(*devices, kMaxDevices, draft.devices, draft, ReadDevice);
   if (const auto platform = fields.Find("platform")) {
     draft.names_known &= ReadList(*platform, kMaxDevices, draft.platform, draft, ReadPlatform);
-    if (!draft.platform.empty() && !draft.kernel.has_vfio())
+    if (!draft.platform.empty() && !draft.kernel.has_platform_devices())
       platform->Report("a machine with this api has no platform devices",
                        "remove them, or \"api\"");
   }

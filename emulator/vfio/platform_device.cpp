@@ -1,7 +1,7 @@
 #include "vfio/platform_device.hpp"
 
 #include "machine/machine.hpp"
-#include "vfio/bus_unit.hpp"
+#include "machine/bus_unit.hpp"
 #include "vfio/feature_request.hpp"
 
 namespace vfiolab::vfio {

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "vfio/bus_unit.hpp"
+#include "machine/bus_unit.hpp"
 #include "vfio/device.hpp"
 
 namespace vfiolab::vfio {

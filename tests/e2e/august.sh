@@ -22,4 +22,11 @@ for dma in group uiommu; do
 done
 check "a group that is open cannot be opened again" says "Device or resource busy" \
   with_policies "" exclusive bash -c 'exec 7<>/dev/vfio/1; cat 8<>/dev/vfio/1'
+check "a device that is not PCI has registers, and its group a number" says "3 0xc0b1e001" \
+  with_policies "" platform python3 -c '
+import fcntl, os
+number = int(open("/sys/bus/platform/devices/fe000000.copier/iommu_group").read())
+group = os.open(f"/dev/vfio/{number}", os.O_RDWR)
+device = fcntl.ioctl(group, 0x40013b26, bytearray(b"fe000000.copier\0"))
+print(number, hex(int.from_bytes(os.pread(device, 4, 0), "little")))'
 finish

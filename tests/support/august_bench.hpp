@@ -21,8 +21,10 @@ class AugustBench : public Bench {
   static constexpr u64 kIova = 0x40000000;
   static constexpr u64 kViable = 1, kBound = 2, kOwner = 4;
 
-  explicit AugustBench(const AugustPolicies& policies = {}, std::vector<Placed> devices = TwoEdus())
-      : Bench(std::move(devices), VtdIommu(), KernelWith("A-aug", policies)) {
+  explicit AugustBench(const AugustPolicies& policies = {}, std::vector<Placed> devices = TwoEdus(),
+                       std::vector<PlacedPlatform> platform_devices = {})
+      : Bench(std::move(devices), VtdIommu(), KernelWith("A-aug", policies),
+              std::move(platform_devices)) {
     client.mm().Map(kMemory, 16 * kPageSize);
   }
   static std::vector<Placed> TwoEdus() {

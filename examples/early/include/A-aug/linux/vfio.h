@@ -1,7 +1,7 @@
 /*
  * VFIO as it might have become after the debate of August 2011. No kernel ever had these calls, and
- * nobody gave them numbers: those here are vfiolab's own. Which of them there are, and what they do,
- * is up to the policies of the machine.
+ * nobody gave them numbers: those here are vfiolab's own. Which of them there are, and what they
+ * do, is up to the policies of the machine.
  */
 #ifndef VFIOLAB_EARLY_VFIO_H
 #define VFIOLAB_EARLY_VFIO_H
@@ -20,9 +20,9 @@ struct vfio_dma_map {
 
 /* Of /dev/vfio/GROUP. Arguments are pointers. */
 #define VFIO_GROUP_GET_FLAGS _IOR(';', 32, __u64)
-#define VFIO_GROUP_FLAGS_VIABLE 0x1 /* all its devices are bound to vfio */
-#define VFIO_GROUP_FLAGS_BOUND 0x2  /* it is bound to another group */
-#define VFIO_GROUP_FLAGS_OWNER 0x4  /* others are bound to it */
+#define VFIO_GROUP_FLAGS_VIABLE 0x1                  /* all its devices are bound to vfio */
+#define VFIO_GROUP_FLAGS_BOUND 0x2                   /* it is bound to another group */
+#define VFIO_GROUP_FLAGS_OWNER 0x4                   /* others are bound to it */
 #define VFIO_GROUP_GET_DEVICE_FD _IOW(';', 38, char) /* a PCI address; returns a descriptor */
 
 /* With the policy "dma": "group". */
@@ -36,6 +36,7 @@ struct vfio_device_info {
   __u32 flags;
 #define VFIO_DEVICE_FLAGS_RESET 0x1
 #define VFIO_DEVICE_FLAGS_PCI 0x2
+#define VFIO_DEVICE_FLAGS_PLATFORM 0x4 /* regions and interrupts in a row */
   __u32 num_regions;
   __u32 num_irqs;
   __u32 reserved;
@@ -75,6 +76,7 @@ struct vfio_irq_info {
 /* With the policy "regions": "descriptors". They return descriptors, which begin at offset 0. */
 #define VFIO_DEVICE_GET_PCI_BAR_FD _IOW(';', 58, int) /* BAR0 to 5, or 6: the ROM */
 #define VFIO_DEVICE_GET_PCI_CONFIG_FD _IO(';', 59)
+#define VFIO_DEVICE_GET_MMIO_FD _IOW(';', 60, int) /* a region of a device that is not PCI */
 
 #define VFIO_PCI_BAR0_REGION_INDEX 0
 #define VFIO_PCI_BAR1_REGION_INDEX 1

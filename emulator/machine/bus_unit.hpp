@@ -5,7 +5,7 @@
 #include "base/bytes.hpp"
 #include "base/result.hpp"
 
-namespace vfiolab::vfio {
+namespace vfiolab {
 
 // The first of `left` bytes that one access takes: naturally aligned, at most `widest` bytes.
 inline std::size_t BusUnit(u64 at, std::size_t left, std::size_t widest) {
@@ -26,4 +26,4 @@ Result<> InUnits(std::span<Byte> bytes, u64 at, std::size_t widest, Access acces
   return {};
 }
 
-}  // namespace vfiolab::vfio
+}  // namespace vfiolab

@@ -17,6 +17,8 @@ struct Listening : EventBench {
     Register();
     slot().set_reset_listener([this] { ++resets; });
   }
+  // Files that are still open are closed after this, and reset the device.
+  ~Listening() { slot().set_reset_listener(nullptr); }
   int device;
   int resets = 0;
 };

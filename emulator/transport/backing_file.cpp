@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/mount.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
@@ -149,8 +150,10 @@ void BackingFile::Withdraw() {
 }
 
 // The kernel gives a lease for writing only to whoever alone has the file open; a mapping of a
-// client keeps its own open file.
+// client keeps its own open file. Whoever opens it meanwhile breaks the lease, of which its holder
+// is told by a signal: by one that does nothing, in place of SIGIO, which would end the emulator.
 bool BackingFile::IsInUse(int fd) {
+  ::fcntl(fd, F_SETSIG, SIGURG);
   const bool alone = ::fcntl(fd, F_SETLEASE, F_WRLCK) == 0;
   if (alone) ::fcntl(fd, F_SETLEASE, F_UNLCK);
   return !alone && errno == EAGAIN;

@@ -1,9 +1,14 @@
 // The memory behind a device's mappings, and what clients who have it mapped can do to it.
 #include "transport/backing_file.hpp"
 
+#include <fcntl.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
+#include <atomic>
 #include <cstring>
+#include <string>
+#include <thread>
 
 #include <catch2/catch.hpp>
 
@@ -52,4 +57,22 @@ TEST_CASE("a page that a client has punched out of a file reads as zeros") {
   memory[0] = std::byte{9};
   CHECK(*page == std::byte{9});
   ::munmap(page, kPage);
+}
+
+TEST_CASE("somebody who opens a file while it is looked whether it is in use disturbs nobody") {
+  BackingFile file("test");
+  file.Allocate(0, kPage);
+  file.SetReachable(true);
+  const std::string path = "/proc/self/fd/" + std::to_string(file.fd());
+  std::atomic<bool> done{false};
+  std::thread client([&] {
+    while (!done) ::close(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+  });
+  constexpr int kLooks = 20000;
+  int in_use = 0;
+  for (int i = 0; i < kLooks; ++i) in_use += BackingFile::IsInUse(file.fd()) ? 1 : 0;
+  done = true;
+  client.join();
+  CHECK(in_use > 0);
+  CHECK_FALSE(BackingFile::IsInUse(file.fd()));
 }

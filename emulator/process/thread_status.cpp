@@ -60,7 +60,8 @@ PendingSignal ThreadStatus::pending() const {
   if (Number("SigPnd", 16) & wanted) return PendingSignal::kOfThread;
   const u64 of_process = Number("ShdPnd", 16) & wanted;
   if (of_process == 0) return PendingSignal::kNone;
-  return OthersBlockOneOf(of_process) ? PendingSignal::kOfThread : PendingSignal::kOfProcess;
+  if (Number("Threads", 10) == 1) return PendingSignal::kOfThread;
+  return OthersBlockOneOf(of_process) ? PendingSignal::kOfNoOther : PendingSignal::kOfProcess;
 }
 
 bool ThreadStatus::OthersBlockOneOf(u64 signals) const {

@@ -16,6 +16,7 @@ std::vector<int> NumbersIn(const std::string& directory);
 enum class PendingSignal {
   kNone,
   kOfThread,   // it is this thread's, which will see it when its call returns
+  kOfNoOther,  // all others block it now, perhaps only while a handler of theirs runs
   kOfProcess,  // this thread may get it, or another one that has not blocked it
 };
 

@@ -265,7 +265,9 @@ bool NetlinkReceives::HasEnded(Receive& receive) {
   const bool late = receive.deadline && HostClock::now() >= *receive.deadline;
   const ThreadStatus status(call.tid());
   const PendingSignal pending = status.pending();
-  receive.looks = pending == PendingSignal::kOfProcess ? receive.looks + 1 : 0;
+  const bool of_process =
+      pending == PendingSignal::kOfProcess || pending == PendingSignal::kOfNoOther;
+  receive.looks = of_process ? receive.looks + 1 : 0;
   const bool signal = pending == PendingSignal::kOfThread || receive.looks >= kMostLooks;
   if (!signal && !late) return false;
   if (receive.done > 0)
@@ -273,7 +275,8 @@ bool NetlinkReceives::HasEnded(Receive& receive) {
   else if (!signal)
     call.FailWith(EAGAIN);
   else if (!receive.deadline &&  // net/sock.h sock_intr_errno
-           (pending == PendingSignal::kOfThread || MakeLookForSignals(call.tid(), status)))
+           (pending == PendingSignal::kOfThread || MakeLookForSignals(call.tid(), status) ||
+            pending == PendingSignal::kOfNoOther))
     call.FailWith(kRestartAfterSignal);
   else
     call.FailWith(EINTR);

@@ -3,28 +3,38 @@
 #include <vector>
 
 #include "august/device.hpp"
-#include "machine/platform_slot.hpp"
+#include "machine/platform_regions.hpp"
 
 namespace vfiolab::august {
 
 class PlatformDevice final : public Device, private PlatformIrqSink {
  public:
-  explicit PlatformDevice(PlatformSlot& slot) : slot_(slot) {}
+  explicit PlatformDevice(PlatformSlot& slot) : slot_(slot), regions_(slot) {}
 
   // Device
   std::string name() const override { return slot_.name(); }
   bool is_pci() const override { return false; }
   bool was_reset() const override { return slot_.has_reset(); }
   void Reset() override { slot_.Reset(); }
-  u32 regions() const override { return static_cast<u32>(slot_.device().regions().size()); }
-  u64 RegionSize(u32 region) const override;
-  bool CanMap(CallContext& caller, u32 region) const override;
+  u32 regions() const override { return static_cast<u32>(regions_.count()); }
+  u64 RegionSize(u32 region) const override { return regions_.Size(region); }
+  bool CanMap(CallContext& caller, u32 region) const override {
+    return regions_.CanMap(region, caller);
+  }
   bool IsReadOnly(u32) const override { return false; }
-  Reply Read(CallContext& caller, std::span<std::byte> to, u64 offset) override;
-  Reply Write(CallContext& caller, std::span<const std::byte> from, u64 offset) override;
-  Reply Load(std::span<std::byte> to, u64 offset) override;
-  Reply Store(std::span<const std::byte> from, u64 offset) override;
-  Result<> CheckMmap(CallContext& caller, const MmapRequest& request) override;
+  Reply Read(CallContext& caller, std::span<std::byte> to, u64 offset) override {
+    return regions_.Read(caller, to, offset);
+  }
+  Reply Write(CallContext& caller, std::span<const std::byte> from, u64 offset) override {
+    return regions_.Write(caller, from, offset);
+  }
+  Reply Load(std::span<std::byte> to, u64 offset) override { return regions_.Load(to, offset); }
+  Reply Store(std::span<const std::byte> from, u64 offset) override {
+    return regions_.Store(from, offset);
+  }
+  Result<> CheckMmap(CallContext& caller, const MmapRequest& request) override {
+    return regions_.CheckMmap(caller, request);
+  }
   int shared_memory_fd() const override { return slot_.shared_memory_fd(); }
   u32 irqs() const override { return static_cast<u32>(slot_.device().identity().irqs.size()); }
   u32 IrqCount(u32) const override { return 1; }
@@ -47,11 +57,8 @@ class PlatformDevice final : public Device, private PlatformIrqSink {
   void OnEdge(unsigned irq) override { Signal(irq); }
 
   void Signal(unsigned irq);
-  // How many of `count` bytes lie in the region that is there. EINVAL: there is none.
-  Result<std::size_t> CheckAccess(u64 offset, std::size_t count) const;
-  Result<> CheckOnBus(u64 offset, std::size_t count) const;
-
   PlatformSlot& slot_;
+  PlatformRegions regions_;
   std::vector<Line> lines_;  // while it is open
 };
 

@@ -1,7 +1,6 @@
 #include "vfio/platform_device.hpp"
 
 #include "machine/machine.hpp"
-#include "machine/bus_unit.hpp"
 #include "vfio/feature_request.hpp"
 
 namespace vfiolab::vfio {
@@ -9,15 +8,6 @@ namespace vfiolab::vfio {
 using uapi::CopyIn;
 using uapi::CopyOut;
 using uapi::IoctlCall;
-
-namespace {
-
-constexpr std::size_t kWidestCall = 4;  // of the kernel's own accesses
-constexpr std::size_t kWidestLoad = 8;  // of a processor's
-
-unsigned RegionAt(u64 offset) { return static_cast<unsigned>(offset >> kRegionShift); }
-
-}  // namespace
 
 void BoundPlatformDevice::Open() {
   if (opens_++ > 0) return;
@@ -37,7 +27,7 @@ std::shared_ptr<OpenFile> BoundPlatformDevice::MakeFile(std::shared_ptr<GroupFil
 
 PlatformDeviceFile::PlatformDeviceFile(BoundPlatformDevice& device,
                                        std::shared_ptr<GroupFile> group)
-    : device_(device), group_(std::move(group)) {
+    : device_(device), group_(std::move(group)), regions_(device.slot()) {
   ++group_->open_devices;
   device_.Open();
 }
@@ -76,28 +66,20 @@ Reply PlatformDeviceFile::GetInfo(const IoctlCall& call) {
   TRY(CopyIn(call, info, kMinimum));
   info.flags =
       VFIO_DEVICE_FLAGS_PLATFORM | (device_.slot().has_reset() ? VFIO_DEVICE_FLAGS_RESET : 0u);
-  info.num_regions = static_cast<u32>(regions().size());
+  info.num_regions = static_cast<u32>(regions_.count());
   info.num_irqs = device_.irqs().count();
   TRY(CopyOut(call, info, kMinimum));
   return 0;
 }
 
-bool PlatformDeviceFile::CanMap(u64 region, const CallContext& caller) const {
-  // Each begins at a page, so its size decides.
-  const RegionSpec& spec = regions()[region].spec;
-  return spec.mapping != BarMapping::kNone && spec.size % kPageSize == 0 &&
-         device_.slot().shared_memory_fd() >= 0 && caller.can_map_regions() &&
-         (spec.mapping != BarMapping::kTrap || caller.can_trap());
-}
-
 Reply PlatformDeviceFile::GetRegionInfo(const IoctlCall& call) {
   vfio_region_info info{};
   TRY(CopyIn(call, info));
-  if (info.index >= regions().size()) return Fail(EINVAL, fmt::format("no region {}", info.index));
+  if (info.index >= regions_.count()) return Fail(EINVAL, fmt::format("no region {}", info.index));
   info.offset = u64{info.index} << kRegionShift;
-  info.size = regions()[info.index].spec.size;
+  info.size = regions_.Size(info.index);
   info.flags = VFIO_REGION_INFO_FLAG_READ | VFIO_REGION_INFO_FLAG_WRITE |
-               (CanMap(info.index, call.caller) ? VFIO_REGION_INFO_FLAG_MMAP : 0u);
+               (regions_.CanMap(info.index, call.caller) ? VFIO_REGION_INFO_FLAG_MMAP : 0u);
   TRY(CopyOut(call, info));
   return 0;
 }
@@ -113,71 +95,8 @@ Reply PlatformDeviceFile::Feature(const IoctlCall& call) {
   return Fail(ENOTTY, fmt::format("the device has no feature {}", feature.index));
 }
 
-Result<std::size_t> PlatformDeviceFile::CheckAccess(u64 offset, std::size_t count) const {
-  const u64 region = offset >> kRegionShift, at = offset & kRegionOffsetMask;
-  if (region >= regions().size()) return Fail(EINVAL, fmt::format("no region {}", region));
-  const u64 size = regions()[region].spec.size;
-  if (at >= size) return Fail(EINVAL, fmt::format("{:#x} in a region of {:#x}", at, size));
-  return std::min<std::size_t>(count, size - at);
-}
-
-Reply PlatformDeviceFile::Read(CallContext& caller, std::span<std::byte> to, u64 offset) {
-  to = to.first(TRY(CheckAccess(offset, to.size())));
-  const auto read = [&](u64 at, std::span<std::byte> part) {
-    device_.slot().ReadRegion(RegionAt(offset), at, part);
-    return caller.ToClient(part);
-  };
-  TRY(InUnits(to, offset & kRegionOffsetMask, kWidestCall, read));
-  return static_cast<long>(to.size());
-}
-
-Reply PlatformDeviceFile::Write(CallContext& caller, std::span<const std::byte> from, u64 offset) {
-  from = from.first(TRY(CheckAccess(offset, from.size())));
-  const auto write = [&](u64 at, std::span<const std::byte> part) -> Result<> {
-    TRY(caller.FromClient(part));
-    device_.slot().WriteRegion(RegionAt(offset), at, part);
-    return {};
-  };
-  TRY(InUnits(from, offset & kRegionOffsetMask, kWidestCall, write));
-  return static_cast<long>(from.size());
-}
-
-// A processor reaches what the bus has there; vfio-platform is not asked.
-Result<> PlatformDeviceFile::CheckOnBus(u64 offset, std::size_t count) const {
-  const auto inside = CheckAccess(offset, count);
-  if (inside && *inside == count) return {};
-  return Fail(EIO, fmt::format("no region has {} bytes at {:#x}", count, offset));
-}
-
-Reply PlatformDeviceFile::Load(CallContext&, std::span<std::byte> to, u64 offset) {
-  TRY(CheckOnBus(offset, to.size()));
-  const auto load = [&](u64 at, std::span<std::byte> part) -> Result<> {
-    device_.slot().ReadRegion(RegionAt(offset), at, part);
-    return {};
-  };
-  TRY(InUnits(to, offset & kRegionOffsetMask, kWidestLoad, load));
-  return static_cast<long>(to.size());
-}
-
-Reply PlatformDeviceFile::Store(CallContext&, std::span<const std::byte> from, u64 offset) {
-  TRY(CheckOnBus(offset, from.size()));
-  const auto store = [&](u64 at, std::span<const std::byte> part) -> Result<> {
-    device_.slot().WriteRegion(RegionAt(offset), at, part);
-    return {};
-  };
-  TRY(InUnits(from, offset & kRegionOffsetMask, kWidestLoad, store));
-  return static_cast<long>(from.size());
-}
-
 Result<> PlatformDeviceFile::Mmap(CallContext& caller, const MmapRequest& request) {
-  const u64 region = request.offset >> kRegionShift, at = request.offset & kRegionOffsetMask;
-  if (!request.shared) return Fail(EINVAL, "regions are mapped MAP_SHARED or not at all");
-  if (region >= regions().size() || !CanMap(region, caller))
-    return Fail(EINVAL, fmt::format("region {} cannot be mapped", region));
-  const u64 size = regions()[region].spec.size;
-  const u64 length = (request.length + kPageSize - 1) & ~(kPageSize - 1);
-  if (at >= size || length > size - at)
-    return Fail(EINVAL, fmt::format("{:#x} + {:#x} of {:#x}", at, request.length, size));
+  TRY(regions_.CheckMmap(caller, request));
   mapped_ = true;
   return {};
 }

@@ -1,5 +1,6 @@
 // A device bound to vfio-platform and the files that open it (vfio_platform_common.c).
 #pragma once
+#include "machine/platform_regions.hpp"
 #include "vfio/group.hpp"
 #include "vfio/group_device.hpp"
 #include "vfio/platform_irqs.hpp"
@@ -32,10 +33,18 @@ class PlatformDeviceFile final : public OpenFile {
   std::string Name() const override { return "[vfio-device " + device_.slot().name() + "]"; }
   bool has_node() const override { return false; }
   Reply Ioctl(CallContext& caller, u32 command, u64 argument) override;
-  Reply Read(CallContext& caller, std::span<std::byte> to, u64 offset) override;
-  Reply Write(CallContext& caller, std::span<const std::byte> from, u64 offset) override;
-  Reply Load(CallContext& caller, std::span<std::byte> to, u64 offset) override;
-  Reply Store(CallContext& caller, std::span<const std::byte> from, u64 offset) override;
+  Reply Read(CallContext& caller, std::span<std::byte> to, u64 offset) override {
+    return regions_.Read(caller, to, offset);
+  }
+  Reply Write(CallContext& caller, std::span<const std::byte> from, u64 offset) override {
+    return regions_.Write(caller, from, offset);
+  }
+  Reply Load(CallContext&, std::span<std::byte> to, u64 offset) override {
+    return regions_.Load(to, offset);
+  }
+  Reply Store(CallContext&, std::span<const std::byte> from, u64 offset) override {
+    return regions_.Store(from, offset);
+  }
   Result<> Mmap(CallContext& caller, const MmapRequest& request) override;
   SharedMemory shared_memory() const override {
     return {device_.slot().shared_memory_fd(), mapped_};
@@ -51,19 +60,10 @@ class PlatformDeviceFile final : public OpenFile {
   Reply Reset(const uapi::IoctlCall& call);
   Reply Feature(const uapi::IoctlCall& call);
 
-  const std::vector<PlatformDevice::Region>& regions() const {
-    return device_.slot().device().regions();
-  }
-  bool CanMap(u64 region, const CallContext& caller) const;
-  // How many of `count` bytes at a file offset lie in the region that is there. EINVAL: it is none,
-  // or ends before.
-  Result<std::size_t> CheckAccess(u64 offset, std::size_t count) const;
-
-  Result<> CheckOnBus(u64 offset, std::size_t count) const;
-
   struct Table;
   BoundPlatformDevice& device_;
   std::shared_ptr<GroupFile> group_;
+  PlatformRegions regions_;
   bool mapped_ = false;
 };
 

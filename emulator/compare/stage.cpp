@@ -1,25 +1,13 @@
 #include "compare/stage.hpp"
 
 #include <algorithm>
-#include <list>
 
 #include "fake_devices/models.hpp"
+#include "machine/heap_memory.hpp"
 #include "topology/build.hpp"
 
 namespace vfiolab::compare {
 namespace {
-
-class HeapMemory final : public DeviceMemory {
- public:
-  std::span<std::byte> Allocate(u64, u64 size) override { return blocks_.emplace_back(size); }
-  void Trap(u64, u64) override {}
-  void Move(unsigned, unsigned) override {}
-  void SetReachable(bool) override {}
-  int fd() const override { return -1; }
-
- private:
-  std::list<std::vector<std::byte>> blocks_;
-};
 
 // Each device is alone on a bus, behind a port, so that it can be reset.
 topology::TopologySpec Topology(const Scenario& scenario, const Kernel& kernel) {

@@ -2,25 +2,10 @@
 // looked at when a test says so.
 #pragma once
 #include <list>
-#include <vector>
 
-#include "machine/environment.hpp"
+#include "machine/heap_memory.hpp"
 
 namespace vfiolab::test {
-
-class HeapMemory final : public DeviceMemory {
- public:
-  explicit HeapMemory(int fd) : fd_(fd) {}
-  std::span<std::byte> Allocate(u64, u64 size) override { return blocks_.emplace_back(size); }
-  void Trap(u64, u64) override {}
-  void Move(unsigned, unsigned) override {}
-  void SetReachable(bool) override {}
-  int fd() const override { return fd_; }
-
- private:
-  int fd_;
-  std::list<std::vector<std::byte>> blocks_;
-};
 
 class FakeEnvironment final : public Environment {
  public:

@@ -30,10 +30,12 @@ struct DeviceFile::Table {
   };
 };
 
-NamedNumbers DeviceFile::IoctlNumbers() { return NumbersOf(Table::kRows); }
+NamedNumbers DeviceFile::IoctlNumbers(const AugustPolicies& policies) {
+  return NumbersOf(Table::kRows, policies);
+}
 
 Reply DeviceFile::Ioctl(CallContext& caller, u32 command, u64 argument) {
-  return Dispatch(Table::kRows, *this, group_.policies(), caller, command, argument);
+  return Dispatch(Table::kRows, *this, group_.policies(), caller, command, argument, ENOTTY);
 }
 
 Result<> DeviceFile::Mmap(CallContext& caller, const MmapRequest& request) {

@@ -15,8 +15,8 @@ class GroupFile final : public OpenFile {
   bool can_transfer() const override { return false; }
   Reply Ioctl(CallContext& caller, u32 command, u64 argument) override;
 
-  // For documentation checks: with whatever policies.
-  static uapi::NamedNumbers IoctlNumbers();
+  // For documentation checks.
+  static uapi::NamedNumbers IoctlNumbers(const AugustPolicies& policies);
 
  private:
   using IoctlCall = uapi::IoctlCall;
@@ -61,7 +61,7 @@ class DeviceFile final : public OpenFile {
     return {device_.shared_memory_fd(), mapped_, true};
   }
 
-  static uapi::NamedNumbers IoctlNumbers();
+  static uapi::NamedNumbers IoctlNumbers(const AugustPolicies& policies);
 
  private:
   using IoctlCall = uapi::IoctlCall;

@@ -36,10 +36,12 @@ struct GroupFile::Table {
   };
 };
 
-NamedNumbers GroupFile::IoctlNumbers() { return NumbersOf(Table::kRows); }
+NamedNumbers GroupFile::IoctlNumbers(const AugustPolicies& policies) {
+  return NumbersOf(Table::kRows, policies);
+}
 
 Reply GroupFile::Ioctl(CallContext& caller, u32 command, u64 argument) {
-  return Dispatch(Table::kRows, *this, group_.policies(), caller, command, argument);
+  return Dispatch(Table::kRows, *this, group_.policies(), caller, command, argument, ENOTTY);
 }
 
 Reply GroupFile::GetFlags(const IoctlCall& call) {

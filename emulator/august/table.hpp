@@ -8,6 +8,9 @@ namespace vfiolab::august {
 template <class File>
 struct Row : uapi::IoctlRow<File> {
   bool (*is_there)(const AugustPolicies&) = nullptr;  // null: always
+  bool IsIn(const AugustPolicies& policies) const {
+    return is_there == nullptr || is_there(policies);
+  }
 };
 
 constexpr bool MapsOnGroup(const AugustPolicies& policies) {
@@ -16,22 +19,6 @@ constexpr bool MapsOnGroup(const AugustPolicies& policies) {
 constexpr bool MapsByUiommu(const AugustPolicies& policies) { return !MapsOnGroup(policies); }
 constexpr bool HasRegionFiles(const AugustPolicies& policies) {
   return policies.regions == AugustPolicies::Regions::kDescriptors;
-}
-
-template <class File, std::size_t N>
-Reply Dispatch(const Row<File> (&table)[N], File& file, const AugustPolicies& policies,
-               CallContext& caller, u32 command, u64 argument) {
-  for (const auto& row : table)
-    if (row.command == command && (row.is_there == nullptr || row.is_there(policies)))
-      return (file.*row.handler)(uapi::IoctlCall{caller, row.name, argument});
-  return Fail(ENOTTY, fmt::format("unknown ioctl {:#x}", command));
-}
-
-template <class File, std::size_t N>
-uapi::NamedNumbers NumbersOf(const Row<File> (&table)[N]) {
-  uapi::NamedNumbers numbers;
-  for (const auto& row : table) numbers.emplace_back(row.name, row.command);
-  return numbers;
 }
 
 }  // namespace vfiolab::august

@@ -1,4 +1,4 @@
-// Tables of ioctls of which each revision of an interface has some.
+// Tables of ioctls of which each revision of an interface, or each of its policies, has some.
 #pragma once
 #include <linux/ioctl.h>
 
@@ -33,22 +33,23 @@ consteval bool AreUnique(const RevisedRow<File, Calls> (&table)[N]) {
   return true;
 }
 
-template <class File, class Calls, std::size_t N>
-Reply Dispatch(const RevisedRow<File, Calls> (&table)[N], File& file, Calls calls,
-               CallContext& caller, u32 command, u64 argument, int unknown) {
-  for (const auto& row : table)
-    if (row.command == command && row.IsIn(calls))
+// Calls the row that `which` has: a revision's calls, or whatever rows ask in IsIn().
+template <class Row, std::size_t N, class File, class Which>
+Reply Dispatch(const Row (&table)[N], File& file, const Which& which, CallContext& caller,
+               u32 command, u64 argument, int unknown) {
+  for (const Row& row : table)
+    if (row.command == command && row.IsIn(which))
       return (file.*row.handler)(IoctlCall{caller, row.name, argument});
   return Fail(unknown, fmt::format("unknown ioctl {:#x}", command));
 }
 
 // For documentation checks.
 using NamedNumbers = std::vector<std::pair<const char*, u32>>;
-template <class File, class Calls, std::size_t N>
-NamedNumbers NumbersOf(const RevisedRow<File, Calls> (&table)[N], Calls calls) {
+template <class Row, std::size_t N, class Which>
+NamedNumbers NumbersOf(const Row (&table)[N], const Which& which) {
   NamedNumbers numbers;
-  for (const auto& row : table)
-    if (row.IsIn(calls)) numbers.emplace_back(row.name, row.command);
+  for (const Row& row : table)
+    if (row.IsIn(which)) numbers.emplace_back(row.name, row.command);
   return numbers;
 }
 

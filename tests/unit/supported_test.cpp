@@ -163,9 +163,14 @@ TEST_CASE("docs/supported.md calls exactly the ioctls supported that the tables 
          {merge::GroupFile::IoctlNumbers(revision), merge::IommuFile::IoctlNumbers(revision),
           merge::DeviceFile::IoctlNumbers(revision)})
       for (const auto& [name, number] : numbers) in_tables.insert(name);
-  for (const auto& numbers :
-       {august::GroupFile::IoctlNumbers(), august::DeviceFile::IoctlNumbers()})
-    for (const auto& [name, number] : numbers) in_tables.insert(name);
+  using Policies = AugustPolicies;
+  const Policies all[] = {
+      {.dma = Policies::Dma::kGroup, .regions = Policies::Regions::kDescriptors},
+      {.dma = Policies::Dma::kUiommu}};
+  for (const Policies& policies : all)
+    for (const auto& numbers :
+         {august::GroupFile::IoctlNumbers(policies), august::DeviceFile::IoctlNumbers(policies)})
+      for (const auto& [name, number] : numbers) in_tables.insert(name);
   REQUIRE(!in_tables.empty());
   CHECK(Documented("supported") == in_tables);
 }

@@ -28,7 +28,7 @@ class Device {
   virtual Reply Write(CallContext& caller, std::span<const std::byte> from, u64 offset) = 0;
   virtual Reply Load(std::span<std::byte> to, u64 offset) = 0;
   virtual Reply Store(std::span<const std::byte> from, u64 offset) = 0;
-  virtual Result<> CheckMmap(CallContext& caller, const MmapRequest& request) = 0;
+  virtual Result<u64> Mmap(CallContext& caller, const MmapRequest& request) = 0;
   virtual int shared_memory_fd() const = 0;
 
   virtual u32 irqs() const = 0;  // indexes

@@ -38,11 +38,11 @@ Reply DeviceFile::Ioctl(CallContext& caller, u32 command, u64 argument) {
   return Dispatch(Table::kRows, *this, group_.policies(), caller, command, argument, ENOTTY);
 }
 
-Result<> DeviceFile::Mmap(CallContext& caller, const MmapRequest& request) {
+Result<u64> DeviceFile::Mmap(CallContext& caller, const MmapRequest& request) {
   if (!segmented()) return Fail(EINVAL, "each region has a descriptor of its own");
-  TRY(device_.CheckMmap(caller, request));
+  const u64 begins = TRY(device_.Mmap(caller, request));
   mapped_ = true;
-  return {};
+  return begins;
 }
 
 Reply DeviceFile::GetInfo(const IoctlCall& call) {

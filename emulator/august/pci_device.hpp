@@ -31,8 +31,8 @@ class PciDevice final : public Device {
   Reply Store(std::span<const std::byte> from, u64 offset) override {
     return regions_.Store(from, offset);
   }
-  Result<> CheckMmap(CallContext& caller, const MmapRequest& request) override {
-    return regions_.CheckMmap(caller, request);
+  Result<u64> Mmap(CallContext& caller, const MmapRequest& request) override {
+    return regions_.Mmap(caller, request);
   }
   int shared_memory_fd() const override { return slot_.shared_memory_fd(); }
   u32 irqs() const override { return kIrqs; }

@@ -21,12 +21,14 @@ Reply RegionFile::Write(CallContext& caller, std::span<const std::byte> from, u6
   return device_.Write(caller, from, at);
 }
 
-// Offsets of a mapping are those of the device's memory, where only the first begins at 0.
-Result<> RegionFile::Mmap(CallContext& caller, const MmapRequest& request) {
-  if (region_ != 0) return Fail(EINVAL, fmt::format("region {} cannot be mapped", region_));
-  TRY(device_.CheckMmap(caller, request));
+Result<u64> RegionFile::Mmap(CallContext& caller, const MmapRequest& request) {
+  MmapRequest of_device = request;
+  of_device.offset = TRY(InRegion(request.offset));
+  const u64 begins = TRY(device_.Mmap(caller, of_device));
+  if (begins != request.offset && !caller.can_trap())
+    return Fail(EINVAL, "nobody can make a mapping of this client begin where the region does");
   mapped_ = true;
-  return {};
+  return begins;
 }
 
 }  // namespace vfiolab::august

@@ -159,7 +159,7 @@ bool Regions::CanMap(CallContext& caller, u32 bar) const {
   return mapping != BarMapping::kNone && (mapping != BarMapping::kTrap || caller.can_trap());
 }
 
-Result<> Regions::CheckMmap(CallContext& caller, const MmapRequest& request) const {
+Result<u64> Regions::Mmap(CallContext& caller, const MmapRequest& request) const {
   const Place place = PlaceOf(request.offset);
   if (!request.shared) return Fail(EINVAL, "BARs are mapped MAP_SHARED or not at all");
   if (!IsMemory(place.region))
@@ -170,9 +170,10 @@ Result<> Regions::CheckMmap(CallContext& caller, const MmapRequest& request) con
     return Fail(EINVAL, fmt::format("{:#x} + {:#x} of {:#x}", at, request.length, size));
   if (!CanMap(caller, place.region))
     return Fail(EINVAL, fmt::format("BAR{} cannot be mapped by this client", place.region));
-  // The kernel took the BAR's first page, whatever the offset; mappings of ours cannot.
-  if (at != place.at) return Fail(EINVAL, "a mapping that does not begin where the BAR does");
-  return {};
+  const u64 begins = (u64{place.region} << rules_.shift) + at;
+  if (begins != request.offset && !caller.can_trap())
+    return Fail(EINVAL, "nobody can make a mapping of this client begin where the BAR does");
+  return begins;
 }
 
 }  // namespace vfiolab::early

@@ -33,8 +33,8 @@ class Regions {
   // Of a processor, on a mapping. EIO: nothing is there.
   Reply Load(std::span<std::byte> to, u64 offset);
   Reply Store(std::span<const std::byte> from, u64 offset);
-  // EINVAL: it cannot be mapped.
-  Result<> CheckMmap(CallContext& caller, const MmapRequest& request) const;
+  // Where in the device's memory the mapping begins. EINVAL: it cannot be mapped.
+  Result<u64> Mmap(CallContext& caller, const MmapRequest& request) const;
 
   // Of a region; 0 where there is none.
   u64 Size(u32 region) const;

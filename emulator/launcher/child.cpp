@@ -105,7 +105,7 @@ std::unique_ptr<tracer::Tracer> TraceClient(const StartOrder& order, HandedOver 
   if (!order.trap) return nullptr;
   auto tracer = tracer::Tracer::Open(
       order.tree, [what](const tracer::SystemCall& call) { return RestartOf(what, call); });
-  if (tracer && !order.exact && !(*tracer)->has_registers() && !what.memory) return nullptr;
+  if (tracer && !order.exact && !(*tracer)->is_wanted() && !what.memory) return nullptr;
   const auto seized = tracer ? (*tracer)->Seize(client) : Failure{tracer.error()};
   if (seized) return *std::move(tracer);
   fmt::print(stderr, "vfiolab: registers cannot be mapped{}: {}\n",

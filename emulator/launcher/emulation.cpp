@@ -72,6 +72,14 @@ Result<> Emulation::TraceTo(const std::string& path) {
   return {};
 }
 
+// Where not all mappings of devices begin at the offset that is asked for.
+bool Emulation::MovesMappings() const {
+  using Regions = AugustPolicies::Regions;
+  return interfaces_->uiommu != nullptr ||
+         (interfaces_->august != nullptr &&
+          machine_.kernel().policies.regions == Regions::kDescriptors);
+}
+
 bool Emulation::HasRegisters() const {
   return std::ranges::any_of(
              machine_.devices(),
@@ -93,7 +101,7 @@ Result<> Emulation::Serve(const std::string& mount_point, FuseServer::Options op
   RaiseDescriptorLimit();
   if (cuse) TRY(KernelCuse::Check());
   calls_ = std::make_unique<FileCalls>(*loop_);
-  options.traps = HasRegisters();
+  options.traces = HasRegisters() || MovesMappings();
   fuse_ = TRY(FuseServer::Mount(*loop_, *calls_, root_, mount_point, options));
   core_ = std::thread([this] { loop_->Run(); });
   fuse_->LearnDevice();

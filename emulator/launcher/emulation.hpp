@@ -43,6 +43,7 @@ class Emulation {
   Result<> StartCuse();
   // Whether some device has registers that can be mapped.
   bool HasRegisters() const;
+  bool MovesMappings() const;
 
   HostEnvironment environment_;
   Turn turn_;

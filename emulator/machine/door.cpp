@@ -146,14 +146,16 @@ Reply Door::Store(Time now, CallContext& caller, OpenFile& file, std::span<const
   return Leave(file.Store(caller, from, offset));
 }
 
-Result<> Door::Mmap(Time now, CallContext& caller, OpenFile& file, const MmapRequest& request) {
+Result<u64> Door::Mmap(Time now, CallContext& caller, OpenFile& file, const MmapRequest& request) {
   Enter(now, [&] {
     return fmt::format("tid={} mmap {} {:#x} {:#x} {}", caller.tid(), file.Name(), request.offset,
                        request.length, request.shared ? "shared" : "private");
   });
-  Result<> result = file.Mmap(caller, request);
-  machine_.trace().Output(
-      [&] { return result ? std::string("= 0") : "= -" + Describe(result.error()); });
+  Result<u64> result = file.Mmap(caller, request);
+  machine_.trace().Output([&] {
+    if (!result) return "= -" + Describe(result.error());
+    return *result == request.offset ? std::string("= 0") : fmt::format("= 0 at {:#x}", *result);
+  });
   return result;
 }
 

@@ -25,7 +25,7 @@ class Door {
   Reply Load(Time now, CallContext& caller, OpenFile& file, std::span<std::byte> to, u64 offset);
   Reply Store(Time now, CallContext& caller, OpenFile& file, std::span<const std::byte> from,
               u64 offset);
-  Result<> Mmap(Time now, CallContext& caller, OpenFile& file, const MmapRequest& request);
+  Result<u64> Mmap(Time now, CallContext& caller, OpenFile& file, const MmapRequest& request);
   // The caller is about to unmap its memory there, or to put other memory in its place.
   void Unmap(Time now, CallContext& caller, ClientAddress from, u64 size);
   // A message to a family of generic netlink.

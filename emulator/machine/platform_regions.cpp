@@ -85,7 +85,7 @@ Reply PlatformRegions::Store(std::span<const std::byte> from, u64 offset) {
   return static_cast<long>(from.size());
 }
 
-Result<> PlatformRegions::CheckMmap(CallContext& caller, const MmapRequest& request) const {
+Result<u64> PlatformRegions::Mmap(CallContext& caller, const MmapRequest& request) const {
   const u64 region = request.offset >> kRegionShift, at = request.offset & kRegionOffsetMask;
   if (!request.shared) return Fail(EINVAL, "regions are mapped MAP_SHARED or not at all");
   if (!CanMap(region, caller))
@@ -94,7 +94,7 @@ Result<> PlatformRegions::CheckMmap(CallContext& caller, const MmapRequest& requ
   const u64 length = (request.length + kPageSize - 1) & ~(kPageSize - 1);
   if (at >= size || length > size - at)
     return Fail(EINVAL, fmt::format("{:#x} + {:#x} of {:#x}", at, request.length, size));
-  return {};
+  return request.offset;
 }
 
 }  // namespace vfiolab

@@ -21,8 +21,8 @@ class PlatformRegions {
   // Of a processor, on a mapping. EIO: nothing is there.
   Reply Load(std::span<std::byte> to, u64 offset);
   Reply Store(std::span<const std::byte> from, u64 offset);
-  // EINVAL: it cannot be mapped.
-  Result<> CheckMmap(CallContext& caller, const MmapRequest& request) const;
+  // Where in the device's memory the mapping begins. EINVAL: it cannot be mapped.
+  Result<u64> Mmap(CallContext& caller, const MmapRequest& request) const;
 
  private:
   Result<std::size_t> CheckAccess(u64 offset, std::size_t count) const;

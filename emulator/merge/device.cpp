@@ -40,8 +40,8 @@ DeviceFile::~DeviceFile() {
   set_->RemoveFile();
 }
 
-Result<> DeviceFile::Mmap(CallContext& caller, const MmapRequest& request) {
-  TRY(regions_.CheckMmap(caller, request));
+Result<u64> DeviceFile::Mmap(CallContext& caller, const MmapRequest& request) {
+  const u64 begins = TRY(regions_.Mmap(caller, request));
   const PciIdentity& identity = device_.slot().device().identity();
   const auto [region, at] = regions_.PlaceOf(request.offset);
   const u64 table = identity.msix_table_offset;
@@ -50,7 +50,7 @@ Result<> DeviceFile::Mmap(CallContext& caller, const MmapRequest& request) {
       at < table + u64{identity.msix_vectors} * PCI_MSIX_ENTRY_SIZE && at + request.length > table)
     return Fail(EINVAL, "the MSI-X table cannot be mapped");
   mapped_ = true;
-  return {};
+  return begins;
 }
 
 u32 DeviceFile::RegionFlags(CallContext& caller, u32 index) const {

@@ -69,7 +69,7 @@ class DeviceFile final : public OpenFile {
   Reply Store(CallContext&, std::span<const std::byte> from, u64 offset) override {
     return regions_.Store(from, offset);
   }
-  Result<> Mmap(CallContext& caller, const MmapRequest& request) override;
+  Result<u64> Mmap(CallContext& caller, const MmapRequest& request) override;
   SharedMemory shared_memory() const override {
     return {device_.slot().shared_memory_fd(), mapped_, true};
   }

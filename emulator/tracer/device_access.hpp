@@ -22,7 +22,7 @@ class DeviceAccess {
  public:
   static Result<DeviceAccess> Open(const std::string& tree);
 
-  bool has_registers() const { return static_cast<bool>(announced_); }
+  bool is_wanted() const { return static_cast<bool>(announced_); }
   // Whether a thread's descriptor is of the tree.
   bool Owns(pid_t tid, int descriptor) const;
 

@@ -32,10 +32,7 @@ int HeldSignals::OnCall(pid_t tid) {
   const auto it = held_.find(tid);
   if (it == held_.end()) return 0;
   // A signal that cannot be blocked may have ended it once more.
-  __ptrace_syscall_info call{};
-  if (::ptrace(PTRACE_GET_SYSCALL_INFO, tid, sizeof call, &call) < 0 ||
-      call.op != PTRACE_SYSCALL_INFO_EXIT || call.exit.rval == kEndedBySignal)
-    return 0;
+  if (!HasReturned(tid)) return 0;
   const auto held = held_.extract(it).mapped();
   ::ptrace(PTRACE_SETSIGMASK, tid, sizeof held.mask, &held.mask);
   on_their_way_[{tid, held.info.si_signo}] = held.info;
@@ -54,10 +51,6 @@ void HeldSignals::OnDelivery(pid_t tid, int signal) {
     on_their_way_.erase(it);
   else
     it->second = now;
-}
-
-void HeldSignals::Continue(pid_t tid, int signal) const {
-  ::ptrace(Has(tid) ? PTRACE_SYSCALL : PTRACE_CONT, tid, nullptr, static_cast<long>(signal));
 }
 
 void HeldSignals::Forget(pid_t tid) {

@@ -28,8 +28,6 @@ class HeldSignals {
   // For a thread that has stopped before any signal is delivered.
   void OnDelivery(pid_t tid, int signal);
 
-  // Lets the thread go on, with a signal or 0.
-  void Continue(pid_t tid, int signal) const;
   void Forget(pid_t tid);
 
  private:

@@ -1,4 +1,4 @@
-// A system call of a traced thread that a signal has ended.
+// System calls of a traced thread.
 #pragma once
 #include <sys/types.h>
 
@@ -8,10 +8,6 @@
 #include "base/bytes.hpp"
 
 namespace vfiolab::tracer {
-
-// What a call that a signal has ended returns, before the kernel has asked whether the signal's
-// handler wants it made again: ERESTARTSYS (linux/errno.h).
-inline constexpr long kEndedBySignal = -512;
 
 struct SystemCall {
   long number;
@@ -26,8 +22,12 @@ enum class Restart {
 };
 
 // For a thread that has stopped before a signal is delivered: the call of x86-64 that the signal
-// has ended, and that the kernel would make again if the signal's handler said so.
+// has ended, and that the kernel makes again, if the signal's handler says so or in any case.
 std::optional<SystemCall> EndedCall(pid_t tid);
+
+// For a thread that has stopped at the beginning or end of a call (PTRACE_SYSCALL): whether that
+// is its end, and it is not to be made again.
+bool HasReturned(pid_t tid);
 
 // Whether a read or write of a thread's descriptor may wait for something, and a signal end that.
 bool CanBlock(pid_t tid, int descriptor);

@@ -45,6 +45,7 @@ bool Tracer::HasEndedCall(pid_t tid) const {
 void Tracer::Forget(pid_t tid) {
   threads_.erase(tid);
   signals_.Forget(tid);
+  mappings_.Forget(tid);
 }
 
 Result<> Tracer::Seize(pid_t process) {
@@ -65,6 +66,11 @@ ThreadFiles& Tracer::FilesOf(pid_t tid) {
     files.memory.Reset(::open(fmt::format("/proc/{}/mem", tid).c_str(), O_RDONLY | O_CLOEXEC));
   }
   return files;
+}
+
+void Tracer::Continue(pid_t tid, int signal) const {
+  const bool in_call = signals_.Has(tid) || mappings_.Has(tid);
+  ::ptrace(in_call ? PTRACE_SYSCALL : PTRACE_CONT, tid, nullptr, static_cast<long>(signal));
 }
 
 int Tracer::OnBusError(pid_t tid) {
@@ -107,11 +113,15 @@ void Tracer::Take(pid_t tid, int status) {
     Forget(tid);
     Forget(static_cast<pid_t>(former));
   }
-  signals_.Continue(tid, event != 0 ? 0 : OnSignal(tid, signal));
+  Continue(tid, event != 0 ? 0 : OnSignal(tid, signal));
 }
 
 int Tracer::OnSignal(pid_t tid, int signal) {
-  if (HeldSignals::IsOfCall(signal)) return signals_.OnCall(tid);
+  if (HeldSignals::IsOfCall(signal)) {
+    mappings_.OnCall(tid);
+    return signals_.OnCall(tid);
+  }
+  if (mappings_.Begin(tid)) return 0;
   signals_.OnDelivery(tid, signal);
   if (signal == SIGBUS) signal = OnBusError(tid);
   if (signal == 0) return 0;

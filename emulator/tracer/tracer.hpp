@@ -10,6 +10,7 @@
 
 #include "tracer/device_access.hpp"
 #include "tracer/held_signals.hpp"
+#include "tracer/moved_mappings.hpp"
 #include "tracer/traced_call.hpp"
 
 namespace vfiolab::tracer {
@@ -23,8 +24,9 @@ class Tracer {
   // their accesses to registers, where there are such. ENOENT, EACCES: no tree, or not ours.
   static Result<std::unique_ptr<Tracer>> Open(const std::string& tree, RestartOf restart_of);
 
-  // Whether a device there has registers, and this kernel and its privileges let them be mapped.
-  bool has_registers() const { return access_.has_registers(); }
+  // Whether a device there has registers, or mappings that are moved, and this kernel and its
+  // privileges let them be mapped.
+  bool is_wanted() const { return access_.is_wanted(); }
 
   // From now on what `process` and all that it starts do to registers is done here; they die with
   // this process. EPERM: someone else traces it.
@@ -43,12 +45,15 @@ class Tracer {
   int OnSignal(pid_t tid, int signal);
   // The signal that it gets: 0 when its access has been made.
   int OnBusError(pid_t tid);
+  // Lets a thread go on, with a signal or 0.
+  void Continue(pid_t tid, int signal) const;
   void Forget(pid_t tid);
   ThreadFiles& FilesOf(pid_t tid);
 
   DeviceAccess access_;
   RestartOf restart_of_;
   HeldSignals signals_;
+  MovedMappings mappings_;
   std::map<pid_t, ThreadFiles> threads_;  // those that had to do with registers
 };
 

@@ -51,7 +51,7 @@ Result<std::unique_ptr<FuseServer>> FuseServer::Mount(EventLoop& loop, FileCalls
                                                       const std::string& mount_point,
                                                       Options options) {
   std::unique_ptr<FuseServer> server(new FuseServer(loop, calls, std::move(root)));
-  if (options.traps) server->AddTracerNode();
+  if (options.traces) server->AddTracerNode();
   TRY(server->Start(mount_point, options));
   return server;
 }

@@ -18,7 +18,7 @@ class FuseServer final : public OpenFileSource {
  public:
   struct Options {
     bool allow_other = false;
-    bool traps = false;  // some registers can be mapped by clients that are traced
+    bool traces = false;  // some regions can be mapped only by clients that are traced
   };
 
   // Mounts `root` at the existing directory `mount_point` and serves it from `loop`, before that

@@ -183,6 +183,8 @@ void Notifier::Install(const Call& call, const std::string& offer, int flags) {
 }
 
 void Notifier::HandleMmap(const Call& call, OpenFile& file) {
+  const auto moved = moved_.extract(call->tid());
+  if (moved && moved.mapped() == call->argument(5)) return call->Continue();
   const bool shared = IsSharedMapping(*call);
   const bool writes = shared && (call->argument(2) & PROT_WRITE) != 0;
   if (!call->OpenedFor(call->descriptor(), true, writes)) return call->Continue();
@@ -190,11 +192,19 @@ void Notifier::HandleMmap(const Call& call, OpenFile& file) {
   const MmapRequest request{
       .offset = call->argument(5), .length = pages, .shared = shared, .writes = writes};
   Caller caller(calls_.services(), call->tid());
-  const Result<> allowed = loop_.door().Mmap(loop_.Now(), caller, file, request);
-  if (allowed)
+  const Result<u64> begins = loop_.door().Mmap(loop_.Now(), caller, file, request);
+  if (!begins)
+    call->FailWith(begins.error().code);
+  else if (*begins == request.offset)
     call->Continue();
   else
-    call->FailWith(allowed.error().code);
+    MoveMapping(call, *begins);
+}
+
+void Notifier::MoveMapping(const Call& call, u64 offset) {
+  if (!AskToMoveMapping(call->tid(), offset)) return call->FailWith(EINVAL);
+  moved_[call->tid()] = offset;
+  call->MakeAgain();
 }
 
 void Notifier::HandleSeek(const Call& call, OpenFile& file) {

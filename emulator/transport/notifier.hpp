@@ -3,6 +3,7 @@
 // generic netlink. The launcher's seccomp filter hands them over; clients outside it do without.
 #pragma once
 #include <list>
+#include <map>
 #include <memory>
 
 #include "transport/cuse_server.hpp"
@@ -42,6 +43,8 @@ class Notifier {
   void Handle(const Call& call, const File& file);
   void HandleIoctl(const Call& call, OpenFile& file);
   void HandleMmap(const Call& call, OpenFile& file);
+  // Has the mapping begin there.
+  void MoveMapping(const Call& call, u64 offset);
   void HandleSeek(const Call& call, OpenFile& file);
   void Install(const Call& call, const std::string& offer, int flags);
 
@@ -52,6 +55,7 @@ class Notifier {
   std::unique_ptr<NetlinkCalls> netlink_;           // where there is a family
   std::list<std::shared_ptr<Listener>> listeners_;  // in the core's turn
   std::weak_ptr<Listener> latest_;                  // where the last call came from
+  std::map<pid_t, u64> moved_;                      // mappings whose call is made again
   // Opens files of `fuse_`, and asks `cuse_`.
   std::unique_ptr<SideThread> side_ = std::make_unique<SideThread>();
 };

@@ -11,6 +11,7 @@
 
 #include "base/bytes.hpp"
 #include "base/unique_fd.hpp"
+#include "process/moved_mapping.hpp"
 #include "process/turn.hpp"
 
 namespace vfiolab {
@@ -43,6 +44,9 @@ class TrappedCall final : public CutOff {
   // The kernel goes on with the call as if it had not been trapped.
   void Continue() { Respond(0, 0, SECCOMP_USER_NOTIF_FLAG_CONTINUE); }
   void Return(long value) { Respond(value, 0, 0); }
+  // The kernel makes it again; the caller's tracer is on the way to change it
+  // (process/moved_mapping.hpp).
+  void MakeAgain() { FailWith(kMadeAgain); }
   void FailWith(int code) { Respond(0, -code, 0); }
   void OnCutOff() override { FailWith(EFAULT); }
   // Installs `fd` in the caller as the result of the call. Our copy is closed before the caller

@@ -134,13 +134,13 @@ Reply DeviceFile::Write(CallContext& caller, std::span<const std::byte> from, u6
   return regions_.Write(caller, from, offset);
 }
 
-Result<> DeviceFile::Mmap(CallContext& caller, const MmapRequest& request) {
+Result<u64> DeviceFile::Mmap(CallContext& caller, const MmapRequest& request) {
   TRY(CheckInDomain());
   if (request.writes && MeetsMsixTable(request.offset, request.length))
     return Fail(EINVAL, "a page of the MSI-X table");
-  TRY(regions_.CheckMmap(caller, request));
+  const u64 begins = TRY(regions_.Mmap(caller, request));
   mapped_ = true;
-  return {};
+  return begins;
 }
 
 Result<u64> DeviceFile::BarLength(u32 bar) const {

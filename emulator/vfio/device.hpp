@@ -110,7 +110,7 @@ class DeviceFile final : public OpenFile {
   Reply Write(CallContext& caller, std::span<const std::byte> from, u64 offset) override;
   Reply Load(CallContext& caller, std::span<std::byte> to, u64 offset) override;
   Reply Store(CallContext& caller, std::span<const std::byte> from, u64 offset) override;
-  Result<> Mmap(CallContext& caller, const MmapRequest& request) override;
+  Result<u64> Mmap(CallContext& caller, const MmapRequest& request) override;
   SharedMemory shared_memory() const override {
     return {device_.slot().shared_memory_fd(), mapped_, device_.mappings_answer()};
   }

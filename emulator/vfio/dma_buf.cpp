@@ -29,7 +29,7 @@ class DmaBuf final : public OpenFile {
       return Fail(EINVAL, fmt::format("offset {}, whence {}", offset, whence));
     return whence == SEEK_END ? static_cast<long>(size_) : 0L;
   }
-  Result<> Mmap(CallContext&, const MmapRequest&) override {
+  Result<u64> Mmap(CallContext&, const MmapRequest&) override {
     return Fail(EINVAL, "the exporter has no mmap");
   }
 

@@ -95,10 +95,10 @@ Reply PlatformDeviceFile::Feature(const IoctlCall& call) {
   return Fail(ENOTTY, fmt::format("the device has no feature {}", feature.index));
 }
 
-Result<> PlatformDeviceFile::Mmap(CallContext& caller, const MmapRequest& request) {
-  TRY(regions_.CheckMmap(caller, request));
+Result<u64> PlatformDeviceFile::Mmap(CallContext& caller, const MmapRequest& request) {
+  const u64 begins = TRY(regions_.Mmap(caller, request));
   mapped_ = true;
-  return {};
+  return begins;
 }
 
 }  // namespace vfiolab::vfio

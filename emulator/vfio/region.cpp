@@ -264,7 +264,7 @@ Reply DeviceFile::Store(CallContext&, std::span<const std::byte> from, u64 offse
   });
 }
 
-Result<> DeviceFile::Mmap(CallContext& caller, const MmapRequest& request) {
+Result<u64> DeviceFile::Mmap(CallContext& caller, const MmapRequest& request) {
   const u64 region = request.offset >> kRegionShift;
   const u64 at = request.offset & kRegionOffsetMask;
   if (!request.shared) return Fail(EINVAL, "regions are mapped MAP_SHARED or not at all");
@@ -278,7 +278,7 @@ Result<> DeviceFile::Mmap(CallContext& caller, const MmapRequest& request) {
     return Fail(EINVAL, fmt::format("{:#x} + {:#x} of {:#x}", at, request.length, facts.size));
   mapped_ = true;
   device_.OnMapped();
-  return {};
+  return request.offset;
 }
 
 }  // namespace vfiolab::vfio

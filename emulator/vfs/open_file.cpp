@@ -22,7 +22,7 @@ Reply OpenFile::Store(CallContext&, std::span<const std::byte>, u64) {
   return Fail(EIO, "the file cannot be mapped");
 }
 
-Result<> OpenFile::Mmap(CallContext&, const MmapRequest&) {
+Result<u64> OpenFile::Mmap(CallContext&, const MmapRequest&) {
   return Fail(ENODEV, "the file cannot be mapped");
 }
 

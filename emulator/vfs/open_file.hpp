@@ -42,7 +42,8 @@ class CallContext {
 
   // Whether a mapping of a shared region by this caller reaches the region's own memory.
   virtual bool can_map_regions() const = 0;
-  // Whether loads and stores of this caller on a mapped region can be made one by one.
+  // Whether loads and stores of this caller on a mapped region can be made one by one, and its
+  // mappings begin at other offsets than it asks for.
   virtual bool can_trap() const { return false; }
 };
 
@@ -135,8 +136,9 @@ class OpenFile {
   // learns by SIGBUS.
   virtual Reply Load(CallContext&, std::span<std::byte> to, u64 offset);
   virtual Reply Store(CallContext&, std::span<const std::byte> from, u64 offset);
-  // Whether the client may map this; the errno if not. ENODEV: the file has no mmap.
-  virtual Result<> Mmap(CallContext&, const MmapRequest&);
+  // Where in shared_memory() the client's mapping begins: in most files at the offset that it asks
+  // for. The errno if it may not map this. ENODEV: the file has no mmap.
+  virtual Result<u64> Mmap(CallContext&, const MmapRequest&);
   // What backs mappings of this file, if anything does.
   virtual SharedMemory shared_memory() const { return {}; }
 

@@ -20,6 +20,10 @@ for dma in group uiommu; do
       storm python3 "$SOURCE_DIR/tests/e2e/clients/early_storm.py" 2
   done
 done
+if mappable; then
+  check "the memory of each region can be mapped by the region's descriptor" says "as it should be" \
+    with_policies '"regions": "descriptors"' mapped "$BUILD_DIR/e2e_moved" regions
+fi
 check "a group that is open cannot be opened again" says "Device or resource busy" \
   with_policies "" exclusive bash -c 'exec 7<>/dev/vfio/1; cat 8<>/dev/vfio/1'
 check "a device that is not PCI has registers, and its group a number" says "3 0xc0b1e001" \

@@ -70,6 +70,9 @@ need_root() {
   [ "$(id -u)" = 0 ] || skip "this needs root"
 }
 
+# Regions can be mapped by FUSE passthrough, of Linux 6.9 and for root.
+mappable() { [ "$(id -u)" = 0 ] && [ "$(printf '%s\n' 6.9 "$(uname -r)" | sort -V | head -n 1)" = 6.9 ]; }
+
 need() {
   local program
   for program in "$@"; do

@@ -24,6 +24,17 @@ for revision in A5 A6; do
     says "as it should be" run_early $revision "$BUILD_DIR/e2e_unmap" /dev/vfio1 goes
 done
 check "A-jun: it does not" says "as it should be" run_early A-jun "$BUILD_DIR/e2e_unmap" /dev/vfio1 stays
+if mappable; then
+  cat >"$WORK/testdev.json" <<'END'
+{"name": "testdev", "api": "A6",
+ "devices": [{"bdf": "0000:01:00.0", "model": "pci-testdev", "driver": "vfio", "params": {"membar": "64K"}}],
+ "groups": [{"id": 1, "members": ["0000:01:00.0"]}]}
+END
+  moved() { limited 60 "$VFIOLAB" run "${@:3}" -t "$WORK/testdev.json" -- "$BUILD_DIR/e2e_moved" "$1" "$2"; }
+  check "a mapping begins with the BAR's first page, whatever the offset" says "as it should be" moved bar /dev/vfio0
+  check "so does one of registers" says "as it should be" run_early A6 "$BUILD_DIR/e2e_moved" registers /dev/vfio0
+  check "of a client that nobody traces it is EINVAL" says "as it should be" moved untraced /dev/vfio0 --no-trap
+fi
 storm() { run_early "$1" python3 "$SOURCE_DIR/tests/e2e/clients/early_storm.py" 2; }
 for revision in A5 A6 A-jun A-jul-15 A-jul; do
   check "$revision: random calls do not end the emulator" storm $revision

@@ -103,6 +103,11 @@ TEST_CASE("DEVICE_GET_MMIO_FD: a descriptor for each region of a platform device
   bench.Store<u32>(memory, 8, 0x12345678);
   CHECK(bench.Load<u32>(memory, 8) == 0x12345678);
   CHECK(bench.Mmap(registers, 0, kPageSize) == 0);
+  CHECK(*bench.door.Mmap(bench.now, bench.client, *bench.client.file(memory),
+                         {.offset = kPageSize, .length = kPageSize, .shared = true}) ==
+        kRegionOffsetMask + 1 + kPageSize);
+  CHECK(bench.Mmap(memory, kRegionOffsetMask + 1, kPageSize) == -EINVAL);
+  bench.client.can_trap_registers = false;
   CHECK(bench.Mmap(memory, 0, kPageSize) == -EINVAL);
   CHECK(bench.Give(device, 0x40043b3c, {2}) == -EINVAL);
   CHECK(bench.Give(device, kAugBarFd, {0}) == -EINVAL);

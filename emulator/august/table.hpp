@@ -6,7 +6,7 @@
 namespace vfiolab::august {
 
 template <class File>
-struct Row : uapi::IoctlRow<File> {
+struct Row : uapi::EarlyRow<File> {
   bool (*is_there)(const AugustPolicies&) = nullptr;  // null: always
   bool IsIn(const AugustPolicies& policies) const {
     return is_there == nullptr || is_there(policies);

@@ -101,9 +101,12 @@ void AddTransfers(Rules& rules, Extent extent) {
   for (const int call : Transfer::kAtPosition) rules.HandOver(call);
 }
 
-void AddReturningDescriptors(Rules& rules, int ioctl) {
+// All, or those that return descriptors.
+void AddVfioCommands(Rules& rules, int ioctl, bool all) {
+  constexpr unsigned kType = _IOC_TYPEMASK << _IOC_TYPESHIFT;
   for (const unsigned command : kReturningDescriptors)
     rules.HandOver(ioctl, SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffff, command));
+  if (all) rules.HandOver(ioctl, SCMP_A1(SCMP_CMP_MASKED_EQ, kType, VFIO_TYPE << _IOC_TYPESHIFT));
 }
 
 void AddMemoryCalls(Rules& rules) {
@@ -127,12 +130,8 @@ void AddSocketCalls(Rules& rules) {
 Result<std::vector<sock_filter>> BuildProgram(HandedOver what) {
   const Extent extent = what.extent;
   Rules rules;
-  AddReturningDescriptors(rules, SYS_ioctl);
+  AddVfioCommands(rules, SYS_ioctl, what.ioctls);
   AddSizedCommands(rules, extent == Extent::kAll);
-  if (what.ioctls) {
-    constexpr unsigned kType = _IOC_TYPEMASK << _IOC_TYPESHIFT;
-    rules.HandOver(SYS_ioctl, SCMP_A1(SCMP_CMP_MASKED_EQ, kType, VFIO_TYPE << _IOC_TYPESHIFT));
-  }
   for (unsigned whence = 0; whence <= SEEK_MAX; ++whence)
     rules.HandOver(SYS_lseek, SCMP_A2(SCMP_CMP_MASKED_EQ, 0xffffffff, whence));
   AddTransfers(rules, extent);
@@ -150,7 +149,7 @@ Result<std::vector<sock_filter>> BuildProgram(HandedOver what) {
   // The rest of what 32-bit programs call is left to FUSE.
   Rules of_32_bit;
   of_32_bit.Become32Bit();
-  AddReturningDescriptors(of_32_bit, SCMP_SYS(ioctl));
+  AddVfioCommands(of_32_bit, SCMP_SYS(ioctl), what.ioctls);
   rules.Join(std::move(of_32_bit));
   return rules.Build();
 }

@@ -45,6 +45,7 @@ class TracedContext final : public CallContext {
   }
   bool can_map_regions() const override { return caller_.can_map_regions(); }
   bool can_trap() const override { return caller_.can_trap(); }
+  bool is_32_bit() const override { return caller_.is_32_bit(); }
   Result<> FromClient(std::span<const std::byte> part) override {
     return Told(caller_.FromClient(part));
   }

@@ -84,6 +84,7 @@ class DeviceFile final : public OpenFile {
   Reply GetNumIrqs(const IoctlCall& call);
   Reply GetRegionInfoOctober(const IoctlCall& call);
   Reply GetIrqInfoB0(const IoctlCall& call);
+  Reply GetIrqInfoB0Of32Bit(const IoctlCall& call);
   Reply GetIrqInfoB1(const IoctlCall& call);
   Reply SetIrqEventfdsOctober(const IoctlCall& call);
   Reply UnmaskIrqOctober(const IoctlCall& call);

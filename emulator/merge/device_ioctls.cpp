@@ -20,6 +20,9 @@ struct DeviceFile::Table {
       {{Number(kBoth, 111, 24), "VFIO_DEVICE_GET_IRQ_INFO", &File::GetIrqInfoB0},
        kOctober,
        kOctober},
+      {{Number(kBoth, 111, 20), "VFIO_DEVICE_GET_IRQ_INFO", &File::GetIrqInfoB0Of32Bit, true},
+       kOctober,
+       kOctober},
       {{Number(kWrite, 112, 4), "VFIO_DEVICE_SET_IRQ_EVENTFDS", &File::SetIrqEventfdsOctober},
        kOctober,
        kOctober},
@@ -71,7 +74,8 @@ struct DeviceFile::Table {
       {{Plain(112), "VFIO_DEVICE_RESET", &File::Reset}, kJanuary, kJanuary},
   };
   static_assert(AreUnique(kRows));
-  static_assert(sizeof(october::RegionInfo) == 40 && sizeof(october::IrqInfoB0) == 24);
+  static_assert(sizeof(october::RegionInfo) == 40 && sizeof(october::IrqInfoB0) == 24 &&
+                sizeof(october::IrqInfoB0Of32Bit) == 20);
 };
 
 NamedNumbers DeviceFile::IoctlNumbers(const Revision& revision) {

@@ -50,6 +50,10 @@ Reply DeviceFile::GetIrqInfoB0(const IoctlCall& call) {
   return AnswerIrqInfo<october::IrqInfoB0>(call);
 }
 
+Reply DeviceFile::GetIrqInfoB0Of32Bit(const IoctlCall& call) {
+  return AnswerIrqInfo<october::IrqInfoB0Of32Bit>(call);
+}
+
 Reply DeviceFile::GetIrqInfoB1(const IoctlCall& call) {
   return AnswerIrqInfo<october::IrqInfo>(call);
 }

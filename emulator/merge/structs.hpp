@@ -29,6 +29,11 @@ struct IrqInfoB0 {
   u32 length, index, count, padding;
   u64 flags;
 };
+using U64Of32Bit [[gnu::aligned(4)]] = u64;
+struct IrqInfoB0Of32Bit {
+  u32 length, index, count;
+  U64Of32Bit flags;
+};
 struct IrqInfo {
   u32 length, index, count, flags;
 };

@@ -33,7 +33,8 @@ struct CallerServices {
 
 class Caller : public CallContext, private ClientMemory {
  public:
-  Caller(CallerServices& services, pid_t tid) : services_(services), tid_(tid) {}
+  Caller(CallerServices& services, pid_t tid, bool is_32_bit = false)
+      : services_(services), tid_(tid), is_32_bit_(is_32_bit) {}
 
   pid_t tid() const override { return tid_; }
   ClientMemory& memory() override { return *this; }
@@ -42,6 +43,7 @@ class Caller : public CallContext, private ClientMemory {
   Result<std::shared_ptr<OpenFile>> ImportOpenFile(int fd) override;
   bool can_map_regions() const override { return services_.can_map_regions; }
   bool can_trap() const override;
+  bool is_32_bit() const override { return is_32_bit_; }
 
  protected:
   // How many bytes, from the first on, can be had. After it the world may have changed.
@@ -52,6 +54,7 @@ class Caller : public CallContext, private ClientMemory {
   Result<> Read(ClientAddress from, std::span<std::byte> to) override;
   CallerServices& services_;
   pid_t tid_;
+  bool is_32_bit_;
 };
 
 // A duplicate of the descriptor `fd` of a thread. EBADF: not open. Of a file that is not known to

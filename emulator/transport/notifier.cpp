@@ -162,7 +162,7 @@ void Notifier::HandleIoctl(const Call& call, OpenFile& file) {
   if (std::ranges::count(kGenericIoctls, command) != 0 || (asks_regular_file && file.is_regular()))
     return call->Continue();
   if (command == FIOQSIZE) return call->FailWith(ENOTTY);  // fs/ioctl.c, of all but regular files
-  Caller caller(calls_.services(), call->tid());
+  Caller caller(calls_.services(), call->tid(), call->is_32_bit());
   Reply reply = loop_.door().Ioctl(loop_.Now(), caller, file, command, call->argument(2));
   if (reply.deferred()) return call->FailWith(EAGAIN);  // none of these ioctls waits
   Completion& completion = reply.completion();

@@ -10,9 +10,9 @@
 namespace vfiolab {
 
 // Of 32-bit programs nothing but ioctl is trapped.
-int TrappedCall::number() const {
-  return call_.data.arch == AUDIT_ARCH_X86_64 ? call_.data.nr : SYS_ioctl;
-}
+int TrappedCall::number() const { return is_32_bit() ? SYS_ioctl : call_.data.nr; }
+
+bool TrappedCall::is_32_bit() const { return call_.data.arch != AUDIT_ARCH_X86_64; }
 
 int TrappedCall::descriptor() const {
   switch (number()) {

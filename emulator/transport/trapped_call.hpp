@@ -25,6 +25,7 @@ class TrappedCall final : public CutOff {
 
   // As 64-bit programs number it.
   int number() const;
+  bool is_32_bit() const;
   pid_t tid() const { return static_cast<pid_t>(call_.pid); }
   u64 argument(unsigned i) const { return call_.data.args[i]; }
   // Of an int or unsigned: the kernel does not look at the rest of the register.

@@ -6,9 +6,14 @@
 
 namespace vfiolab::uapi {
 
+template <class File>
+struct EarlyRow : IoctlRow<File> {
+  bool of_32_bit = false;  // a number of 32-bit programs, whose argument has another size
+};
+
 // `Calls` is ordered in time.
 template <class File, class Calls>
-struct RevisedRow : IoctlRow<File> {
+struct RevisedRow : EarlyRow<File> {
   Calls first, last;  // of the revisions that have it
   bool IsIn(Calls calls) const { return first <= calls && calls <= last; }
 };
@@ -38,18 +43,18 @@ template <class Row, std::size_t N, class File, class Which>
 Reply Dispatch(const Row (&table)[N], File& file, const Which& which, CallContext& caller,
                u32 command, u64 argument, int unknown) {
   for (const Row& row : table)
-    if (row.command == command && row.IsIn(which))
+    if (row.command == command && row.IsIn(which) && (!row.of_32_bit || caller.is_32_bit()))
       return (file.*row.handler)(IoctlCall{caller, row.name, argument});
   return Fail(unknown, fmt::format("unknown ioctl {:#x}", command));
 }
 
-// For documentation checks.
+// For documentation checks: those of 64-bit programs.
 using NamedNumbers = std::vector<std::pair<const char*, u32>>;
 template <class Row, std::size_t N, class Which>
 NamedNumbers NumbersOf(const Row (&table)[N], const Which& which) {
   NamedNumbers numbers;
   for (const Row& row : table)
-    if (row.IsIn(which)) numbers.emplace_back(row.name, row.command);
+    if (row.IsIn(which) && !row.of_32_bit) numbers.emplace_back(row.name, row.command);
   return numbers;
 }
 

@@ -33,6 +33,9 @@ class CallContext {
   // EBADF: not open.
   virtual Result<std::shared_ptr<OpenFile>> ImportOpenFile(int fd) = 0;
 
+  // Whether the call is one of a 32-bit program, some of whose structs and numbers are others.
+  virtual bool is_32_bit() const { return false; }
+
   // For a file that moves the bytes of a read or write piece by piece, where a transport lets it
   // see the client's buffer as the kernel would: a piece of a write before it is used
   // (copy_from_user), one of a read when it is there (copy_to_user). `part` lies in what the file

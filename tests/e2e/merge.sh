@@ -21,6 +21,12 @@ for revision in B0 B1 B2 B3; do
     says "the groups are separate" run_early $revision "$(driver $revision)" 0000:01:00.0 0000:02:00.0
   check "$revision: random calls do not end the emulator" storm $revision
 done
+for revision in B0 B1; do
+  check "$revision: a 32-bit program opens a device, asks about it and maps memory" \
+    says "as it should be" run_early $revision "$BUILD_DIR/e2e_i386" $revision
+done
+check "and when nobody traces it" says "as it should be" \
+  limited 60 "$VFIOLAB" run --no-trap -t "$(with_api B0)" -- "$BUILD_DIR/e2e_i386" B0
 check "a group whose device a driver of the host has is not viable" \
   says "not bound to vfio" run_early B1 "$(driver B1)" 0000:03:00.0
 check "October: an unknown ioctl is ENOSYS" \

@@ -94,6 +94,7 @@ class FakeClient final : public CallContext, public ClientMemory {
   // How many bytes of the buffers of reads and writes are still within reach.
   u64 buffer_left = ~u64{0};
   bool can_trap_registers = true;
+  bool is_of_32_bit = false;
 
   // CallContext
   pid_t tid() const override { return tid_; }
@@ -103,6 +104,7 @@ class FakeClient final : public CallContext, public ClientMemory {
   Result<std::shared_ptr<OpenFile>> ImportOpenFile(int fd) override;
   bool can_map_regions() const override { return can_map; }
   bool can_trap() const override { return can_trap_registers; }
+  bool is_32_bit() const override { return is_of_32_bit; }
   Result<> FromClient(std::span<const std::byte> part) override { return Reach(part.size()); }
   Result<> ToClient(std::span<const std::byte> part) override { return Reach(part.size()); }
 

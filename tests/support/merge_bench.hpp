@@ -115,7 +115,7 @@ class MergeBench : public Bench {
   }
   u32 Word(unsigned i) { return client.mm().Get<u32>(kArguments + 4 * i); }
 
-  const MergeNumbers& n;
+  MergeNumbers n;
 
  private:
   static int Checked(long opened) {

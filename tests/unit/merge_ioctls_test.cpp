@@ -59,6 +59,31 @@ TEST_CASE("the ioctls of a group, of the IOMMU and of a device have the numbers 
   }
 }
 
+TEST_CASE(
+    "32-bit programs of October have numbers of their own for GROUP_GET_DEVICE_FD and IRQ_INFO",
+    "[merge]") {
+  for (const std::string_view revision : {"B0", "B1"}) {
+    MergeBench bench(revision);
+    const int group = bench.OpenGroup();
+    bench.OpenIommu(group);
+    bench.n.device_fd = 0x40043b68;
+    CHECK(bench.GetDevice(group, kFirst.ToString()) == -ENOSYS);
+    bench.client.is_of_32_bit = true;
+    const int device = bench.OpenDevice(group);
+    struct [[gnu::packed]] {
+      u32 length = 20, index = 0, count = 9;
+      u64 flags = 9;
+    } info;
+    CHECK(bench.Ioctl(device, 0xc0143b6f, info) == (revision == "B0" ? 0 : -ENOSYS));
+    CHECK(info.count == (revision == "B0" ? 1 : 9));
+    CHECK(info.flags == (revision == "B0" ? 1 : 9));
+    info.length = 24;
+    CHECK(bench.Ioctl(device, 0xc0143b6f, info) == (revision == "B0" ? -EINVAL : -ENOSYS));
+    bench.client.is_of_32_bit = false;
+    CHECK(bench.Ioctl(device, 0xc0143b6f, info) == -ENOSYS);
+  }
+}
+
 TEST_CASE("each early interface is played by exactly one protocol", "[merge]") {
   for (const EarlyApi& api : kEarlyApis) {
     const auto of_uiommu =

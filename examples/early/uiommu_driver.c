@@ -2,14 +2,14 @@
  * A user-space driver for QEMU's "edu" device as one was written in 2010 and 2011, when VFIO had a
  * node for each device and /dev/uiommu.
  *
- *     uiommu_driver 0000:01:00.0
+ *     uiommu_driver 0000:01:00.0 [until-removed]
  *
- * It finds the device's node, puts the device into an IOMMU domain, maps memory for DMA and takes
- * an interrupt, by MSI-X where the device has it, then by its line. Compile it with
- * -I examples/early/include/REVISION.
+ * It finds the device's node, registers for its events, puts the device into an IOMMU domain, maps
+ * memory for DMA and takes an interrupt, by MSI-X where the device has it, then by its line. With
+ * the second word it then waits until the device is to be taken away, and gives it back. Compile
+ * it, with uiommu_client.c, with -I examples/early/include/REVISION.
  */
 #define _GNU_SOURCE
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/vfio.h>
@@ -23,6 +23,8 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <unistd.h>
+
+#include "uiommu_client.h"
 
 #ifdef VFIO_MAP_DMA /* the names of July 2011 */
 #define VFIO_DMA_MAP_IOVA VFIO_MAP_DMA
@@ -45,12 +47,7 @@ static const uint64_t kTopOfIova = 0xF0000000;
 
 static int device, interrupt;
 static volatile uint32_t* registers; /* BAR0, or NULL where it cannot be mapped */
-
-static void Check(int holds, const char* what) {
-  if (holds) return;
-  fprintf(stderr, "%s: %s\n", what, strerror(errno));
-  exit(1);
-}
+static size_t register_bytes;
 
 static uint32_t ConfigRead(unsigned at, unsigned width) {
   uint32_t value = 0;
@@ -78,21 +75,6 @@ static void Store(unsigned at, uint32_t value) {
     Check(pwrite(device, &value, 4, (off_t)at) == 4, "write a register");
 }
 
-/* /sys/bus/pci/drivers/vfio/ADDRESS/vfio has one entry, which is called as the node. */
-static void OpenDevice(const char* address) {
-  char path[300], node[300] = "";
-  snprintf(path, sizeof path, "/sys/bus/pci/drivers/vfio/%s/vfio", address);
-  DIR* directory = opendir(path);
-  Check(directory != NULL, path);
-  for (struct dirent* entry; (entry = readdir(directory)) != NULL;)
-    if (strncmp(entry->d_name, "vfio", 4) == 0)
-      snprintf(node, sizeof node, "/dev/%s", entry->d_name);
-  closedir(directory);
-  device = open(node, O_RDWR);
-  Check(device >= 0, node);
-  printf("%s is %s\n", address, node);
-}
-
 static void EnterDomain(void) {
   int uiommu = open("/dev/uiommu", O_RDONLY);
   Check(uiommu >= 0, "/dev/uiommu");
@@ -105,6 +87,7 @@ static void MapRegisters(void) {
   void* at = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, device,
                   (off_t)vfio_pci_space_to_offset(VFIO_PCI_BAR0_RESOURCE));
   registers = at == MAP_FAILED ? NULL : at;
+  register_bytes = length;
   printf("BAR0 has %llu bytes, %s\n", (unsigned long long)length,
          registers ? "mapped" : "read and written");
   Check((Load(EDU_ID) & 0xff) == 0xed, "this is no edu");
@@ -179,9 +162,21 @@ static void WithLine(void) {
   printf("two interrupts by the line\n");
 }
 
+/* What waits for the device goes on when it is closed. */
+static void AwaitRemoval(void) {
+  while (ReceiveEvent().command != VFIO_MSG_REMOVE) continue;
+  if (registers) munmap((void*)registers, register_bytes);
+  close(device);
+  printf("edu is given back\n");
+}
+
 int main(int argc, char** argv) {
-  Check(argc == 2, "usage: uiommu_driver ADDRESS");
-  OpenDevice(argv[1]);
+  const int until_removed = argc == 3 && strcmp(argv[2], "until-removed") == 0;
+  errno = EINVAL;
+  Check(argc == 2 || until_removed, "usage: uiommu_driver ADDRESS [until-removed]");
+  setvbuf(stdout, NULL, _IOLBF, 0);
+  device = OpenDevice(argv[1]);
+  RegisterForEvents(argv[1]);
   EnterDomain();
   ConfigWrite(PCI_COMMAND, 2, ConfigRead(PCI_COMMAND, 2) | COMMAND_MEMORY | COMMAND_MASTER);
   MapRegisters();
@@ -190,5 +185,6 @@ int main(int argc, char** argv) {
   if (HasMsix()) WithMsix();
   WithLine();
   printf("edu works\n");
+  if (until_removed) AwaitRemoval();
   return 0;
 }

@@ -13,9 +13,22 @@ with_api() {
 run_early() { limited 60 "$VFIOLAB" run -t "$(with_api "$1")" -- "${@:2}"; }
 driver() { echo "$BUILD_DIR/examples/uiommu_driver_$1"; }
 
+gives_back() {
+  run_early "$1" bash -euc '
+    heard=$(mktemp)
+    trap "rm -f $heard" EXIT
+    $1 0000:01:00.0 until-removed >$heard & driver=$!
+    for i in $(seq 200); do if grep -q "edu works" $heard; then break; fi; sleep 0.02; done
+    echo 0000:01:00.0 >/sys/bus/pci/drivers/vfio/unbind
+    [ ! -e /sys/class/vfio/vfio0 ]
+    wait $driver
+    grep "edu is given back" $heard' bash "$(driver "$1")"
+}
+
 for revision in A5 A6 A-jun A-jul-15 A-jul; do
   check "$revision: a driver moves random bytes by DMA, with MSI-X and the line" \
     says "edu works" run_early $revision "$(driver $revision)" 0000:01:00.0
+  check "$revision: and gives the device back when a message says that it goes" gives_back $revision
   check "$revision: and with the line alone" \
     says "two interrupts by the line" run_early $revision "$(driver $revision)" 0000:02:00.0
 done

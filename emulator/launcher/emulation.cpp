@@ -10,8 +10,6 @@
 
 #include "fake_devices/models.hpp"
 #include "launcher/filter.hpp"
-#include "sysfs/sysfs.hpp"
-#include "topology/build.hpp"
 
 namespace vfiolab::launcher {
 namespace {
@@ -28,61 +26,52 @@ void RaiseDescriptorLimit() {
 }  // namespace
 
 Emulation::Emulation(const topology::TopologySpec& spec)
-    : machine_(environment_, trace_, spec.iommu, spec.kernel), door_(machine_) {
-  if (const auto built = topology::Build(spec, fake_devices::Models(), machine_); !built) {
-    error_ = built.error().ToString();
-    return;
-  }
-  interfaces_ = std::make_unique<Interfaces>(machine_);
-  loop_ = std::make_unique<EventLoop>(turn_, machine_, door_);
+    : host_(spec, fake_devices::Models(), environment_,
+            static_cast<unsigned>(std::max(1L, ::sysconf(_SC_NPROCESSORS_ONLN)))) {
+  if (!error().empty()) return;
+  loop_ = std::make_unique<EventLoop>(turn_, host_.machine(), host_.door());
   environment_.set_loop(*loop_);
-  machine_.set_fault_listener(
+  host_.machine().set_fault_listener(
       [](const FaultRecord& fault) { fmt::print(stderr, "vfiolab: {}\n", fault.ToString()); });
-  BuildTree();
+  AddWantedCalls();
 }
 
 Emulation::~Emulation() { Stop(); }
 
 // Where other numbers than today's return descriptors, or an unknown one is ENOSYS.
 bool Emulation::WantsIoctls() const {
-  return interfaces_->merge != nullptr || interfaces_->august != nullptr;
+  return host_.interfaces().merge != nullptr || host_.interfaces().august != nullptr;
 }
 
-void Emulation::BuildTree() {
-  Directory& nodes = root_->Make("dev/vfio");
-  interfaces_->AddNodes(nodes, root_->Make("dev"));
-  root_->Add(kWantedCalls, std::make_shared<TextFile>([this] {
-               return fmt::format("{}\n{}\n{}\n", machine_.hears_unmaps() ? kWantedMemory : "",
-                                  WantsIoctls() ? kWantedIoctls : "",
-                                  interfaces_->uiommu ? kWantedNetlink : "");
-             }));
-  sysfs::AddSysfs(machine_, root_->Make("sys"),
-                  static_cast<unsigned>(std::max(1L, ::sysconf(_SC_NPROCESSORS_ONLN))), &nodes);
-  root_->Add("faults", std::make_shared<TextFile>([this] {
-               std::string text;
-               for (const FaultRecord& fault : machine_.faults()) text += fault.ToString() + "\n";
-               return text;
-             }));
+void Emulation::AddWantedCalls() {
+  host_.root()->Add(kWantedCalls, std::make_shared<TextFile>([this] {
+                      return fmt::format("{}\n{}\n{}\n",
+                                         host_.machine().hears_unmaps() ? kWantedMemory : "",
+                                         WantsIoctls() ? kWantedIoctls : "",
+                                         host_.interfaces().uiommu ? kWantedNetlink : "");
+                    }));
 }
 
 Result<> Emulation::TraceTo(const std::string& path) {
   trace_file_.open(path, std::ios::trunc);
   if (!trace_file_) return Fail(errno, fmt::format("{} cannot be written", path));
-  trace_.SetSink([this](std::string_view line) { trace_file_ << line << '\n' << std::flush; });
+  host_.trace().SetSink([this](std::string_view line) {
+    trace_file_ << line << '\n' << std::flush;
+  });
   return {};
 }
 
 // Where not all mappings of devices begin at the offset that is asked for.
 bool Emulation::MovesMappings() const {
   using Regions = AugustPolicies::Regions;
-  return interfaces_->uiommu != nullptr ||
-         (interfaces_->august != nullptr &&
-          machine_.kernel().policies.regions == Regions::kDescriptors);
+  return host_.interfaces().uiommu != nullptr ||
+         (host_.interfaces().august != nullptr &&
+          host_.machine().kernel().policies.regions == Regions::kDescriptors);
 }
 
 bool Emulation::HasRegisters() const {
   return std::ranges::any_of(
-             machine_.devices(),
+             host_.machine().devices(),
              [](const auto& entry) {
                const PciDevice& device = entry.second->device();
                for (unsigned i = 0; i < PCI_STD_NUM_BARS; ++i)
@@ -90,7 +79,7 @@ bool Emulation::HasRegisters() const {
                    return true;
                return false;
              }) ||
-         std::ranges::any_of(machine_.platform_devices(), [](const auto& entry) {
+         std::ranges::any_of(host_.machine().platform_devices(), [](const auto& entry) {
            return std::ranges::any_of(entry.second->device().regions(), [](const auto& region) {
              return region.spec.mapping == BarMapping::kTrap;
            });
@@ -102,7 +91,7 @@ Result<> Emulation::Serve(const std::string& mount_point, FuseServer::Options op
   if (cuse) TRY(KernelCuse::Check());
   calls_ = std::make_unique<FileCalls>(*loop_);
   options.traces = HasRegisters() || MovesMappings();
-  fuse_ = TRY(FuseServer::Mount(*loop_, *calls_, root_, mount_point, options));
+  fuse_ = TRY(FuseServer::Mount(*loop_, *calls_, host_.root(), mount_point, options));
   core_ = std::thread([this] { loop_->Run(); });
   fuse_->LearnDevice();
   if (cuse)
@@ -110,9 +99,9 @@ Result<> Emulation::Serve(const std::string& mount_point, FuseServer::Options op
       Stop();
       return started;
     }
-  notifier_ =
-      std::make_unique<Notifier>(*loop_, *calls_, *fuse_, cuse_.get(),
-                                 interfaces_->uiommu ? &interfaces_->uiommu->events() : nullptr);
+  notifier_ = std::make_unique<Notifier>(
+      *loop_, *calls_, *fuse_, cuse_.get(),
+      host_.interfaces().uiommu ? &host_.interfaces().uiommu->events() : nullptr);
   return {};
 }
 
@@ -127,8 +116,8 @@ Result<> Emulation::StartCuse() {
                               .prefix = fmt::format("vfiolab/{}.{}", space.st_ino, ::getpid()),
                               .before_call = [this] { fuse_->Drain(); }};
   return loop_->Ask([&] {
-    cuse_ = std::make_unique<CuseServer>(*loop_, *calls_, *cuse_host_, root_->Make("dev/vfio"),
-                                         std::move(options));
+    cuse_ = std::make_unique<CuseServer>(*loop_, *calls_, *cuse_host_,
+                                         host_.root()->Make("dev/vfio"), std::move(options));
     return cuse_->Start();
   });
 }

@@ -1,13 +1,11 @@
-// The whole emulator, put together: a machine, its protocols, its tree, and what serves them.
+// The whole emulator, put together: an emulated host, and what serves it.
 #pragma once
 #include <fstream>
 #include <memory>
 #include <string>
 #include <thread>
 
-#include "interfaces/interfaces.hpp"
-#include "topology/config_error.hpp"
-#include "topology/spec.hpp"
+#include "emulated_host/emulated_host.hpp"
 #include "transport/cuse_server.hpp"
 #include "transport/fuse_server.hpp"
 #include "transport/host_environment.hpp"
@@ -22,7 +20,7 @@ class Emulation {
   ~Emulation();
 
   // The topology could not be built; empty when all is well.
-  const std::string& error() const { return error_; }
+  const std::string& error() const { return host_.error(); }
 
   // Writes every input and output of the core to `path`. EACCES and the like: not writable.
   Result<> TraceTo(const std::string& path);
@@ -39,7 +37,7 @@ class Emulation {
 
  private:
   bool WantsIoctls() const;
-  void BuildTree();
+  void AddWantedCalls();
   Result<> StartCuse();
   // Whether some device has registers that can be mapped.
   bool HasRegisters() const;
@@ -47,12 +45,8 @@ class Emulation {
 
   HostEnvironment environment_;
   Turn turn_;
-  Trace trace_;
   std::ofstream trace_file_;
-  Machine machine_;
-  Door door_;
-  std::unique_ptr<Interfaces> interfaces_;
-  std::shared_ptr<Directory> root_ = std::make_shared<Directory>();
+  EmulatedHost host_;
   std::unique_ptr<EventLoop> loop_;
   std::unique_ptr<FileCalls> calls_;
   std::unique_ptr<FuseServer> fuse_;
@@ -60,7 +54,6 @@ class Emulation {
   std::unique_ptr<CuseServer> cuse_;
   std::unique_ptr<Notifier> notifier_;
   std::thread core_;
-  std::string error_;
 };
 
 }  // namespace vfiolab::launcher

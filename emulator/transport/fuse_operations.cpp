@@ -2,7 +2,7 @@
 
 #include <sys/stat.h>
 
-#include "transport/backing_file.hpp"
+#include "host_memory/backing_file.hpp"
 #include "transport/fuse_kernel.hpp"
 #include "transport/register_file.hpp"
 

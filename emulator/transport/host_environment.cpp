@@ -4,7 +4,7 @@
 
 #include "base/check.hpp"
 #include "process/eventfd_holder.hpp"
-#include "transport/backing_file.hpp"
+#include "host_memory/backing_file.hpp"
 
 namespace vfiolab {
 namespace {

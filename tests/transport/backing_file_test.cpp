@@ -1,5 +1,5 @@
 // The memory behind a device's mappings, and what clients who have it mapped can do to it.
-#include "transport/backing_file.hpp"
+#include "host_memory/backing_file.hpp"
 
 #include <fcntl.h>
 #include <sys/mman.h>

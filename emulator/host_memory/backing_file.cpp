@@ -1,4 +1,4 @@
-#include "transport/backing_file.hpp"
+#include "host_memory/backing_file.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>

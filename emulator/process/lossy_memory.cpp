@@ -2,19 +2,14 @@
 
 #include <sys/mman.h>
 
-#include <csetjmp>
-#include <csignal>
 #include <cstdint>
-#include <cstdlib>
-#include <cstring>
 #include <map>
 #include <utility>
 
+#include "process/fault_signals.hpp"
+
 namespace vfiolab {
 namespace {
-
-thread_local sigjmp_buf* volatile armed = nullptr;
-struct sigaction previous;
 
 // Sizes, by where they begin. The handler looks while the thread that it interrupts touches memory,
 // and so does not change this.
@@ -35,46 +30,14 @@ bool Replace(void* address) {
                 -1, 0) != MAP_FAILED;
 }
 
-void OnSigbus(int signal, siginfo_t* info, void* context) {
-  if (armed != nullptr) siglongjmp(*armed, 1);
-  if (Replace(info->si_addr)) return;
-  // Not ours: whoever was there before decides.
-  if (previous.sa_flags & SA_SIGINFO) return previous.sa_sigaction(signal, info, context);
-  if (previous.sa_handler != SIG_DFL && previous.sa_handler != SIG_IGN)
-    return previous.sa_handler(signal);
-  std::abort();
-}
-
-bool InstallHandler() {
-  struct sigaction action {};
-  action.sa_sigaction = OnSigbus;
-  // The handler may leave by a jump: the signal must not stay blocked.
-  action.sa_flags = SA_SIGINFO | SA_NODEFER;
-  return ::sigaction(SIGBUS, &action, &previous) == 0;
-}
-
-bool HasHandler() {
-  static const bool installed = InstallHandler();
-  return installed;
+bool OnFault(siginfo_t& info, ucontext_t&) {
+  return info.si_signo == SIGBUS && Replace(info.si_addr);
 }
 
 }  // namespace
 
-bool SafeCopy(void* to, const void* from, std::size_t count) {
-  if (!HasHandler()) return false;
-  sigjmp_buf here;
-  if (sigsetjmp(here, 0) != 0) {
-    armed = nullptr;
-    return false;
-  }
-  armed = &here;
-  std::memcpy(to, from, count);
-  armed = nullptr;
-  return true;
-}
-
 LossyMemory::LossyMemory(std::span<std::byte> pages) : begin_(pages.data()) {
-  static_cast<void>(HasHandler());
+  AddFaultHandler(OnFault);
   Lossy().emplace(pages.data(), pages.size());
 }
 

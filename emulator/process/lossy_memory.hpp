@@ -6,10 +6,6 @@
 
 namespace vfiolab {
 
-// As memcpy; false when the file behind either side has lost the page. One of the two is memory of
-// a client.
-bool SafeCopy(void* to, const void* from, std::size_t count);
-
 // Whole pages of our own. As long as this lives, one that is lost becomes a private page of zeros
 // when it is touched; what clients see there is no longer the same. Made and destroyed in the
 // core's turn.

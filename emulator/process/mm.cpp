@@ -16,7 +16,7 @@
 #include <array>
 
 #include "base/trace.hpp"
-#include "process/lossy_memory.hpp"
+#include "process/guarded_copy.hpp"
 
 namespace vfiolab {
 namespace {
@@ -60,6 +60,7 @@ bool MayLockAll(pid_t process) {
 }  // namespace
 
 Result<std::shared_ptr<Mm>> Mm::Open(Turn& turn, MappedFiles& files, pid_t tid, pid_t process) {
+  ExpectFaults();  // of windows
   std::shared_ptr<Mm> mm(new Mm(turn, files, process));
   mm->mem_.Reset(::open(ProcPath(tid, "mem").c_str(), O_RDWR | O_CLOEXEC));
   if (!mm->mem_ && (errno == EMFILE || errno == ENFILE))
@@ -116,7 +117,8 @@ bool Mm::ForEachPart(u64 at, std::size_t count, bool write, Move move) {
 bool Mm::Read(ClientAddress from, std::span<std::byte> to) {
   return ForEachPart(
       Raw(from), to.size(), false, [&](std::byte* here, std::size_t done, std::size_t n) {
-        if (here != nullptr && SafeCopy(to.data() + done, here, n)) return static_cast<ssize_t>(n);
+        if (here != nullptr && GuardedCopy(to.data() + done, here, n))
+          return static_cast<ssize_t>(n);
         return ::pread(mem_.get(), to.data() + done, n, static_cast<off_t>(Raw(from) + done));
       });
 }
@@ -124,7 +126,7 @@ bool Mm::Read(ClientAddress from, std::span<std::byte> to) {
 bool Mm::Write(ClientAddress to, std::span<const std::byte> from) {
   return ForEachPart(
       Raw(to), from.size(), true, [&](std::byte* here, std::size_t done, std::size_t n) {
-        if (here != nullptr && SafeCopy(here, from.data() + done, n))
+        if (here != nullptr && GuardedCopy(here, from.data() + done, n))
           return static_cast<ssize_t>(n);
         return ::pwrite(mem_.get(), from.data() + done, n, static_cast<off_t>(Raw(to) + done));
       });

@@ -54,6 +54,9 @@ check player 60 bash -c '"$release/player" tests/referee/plain.trace | diff test
 check golden-rows 60 tests/golden/rows_test.py
 check unit 300 "$release/unit_tests"
 check unit-sanitized 600 "$asan/unit_tests"
+check library 120 "$release/library_tests"
+check library-sanitized 120 "$asan/library_tests"
+check library-installed 120 tests/library/installed.sh "$release"
 check transport 120 "$release/transport_tests"
 check topologies-and-schema 60 bash -c schema
 check client-suite 180 bash -c 'spec "$release"'

@@ -56,6 +56,11 @@ void BackingFile::Move(unsigned from, unsigned to) {
   SetReachable(was_reachable);
 }
 
+bool BackingFile::IsTrap(u64 offset) const {
+  return std::ranges::any_of(traps_,
+                             [&](const Extent& trap) { return offset - trap.offset < trap.size; });
+}
+
 u64 BackingFile::length() const {
   u64 length = 0;
   for (const Part& part : parts_) length = std::max(length, part.offset + part.bytes.size());
@@ -74,7 +79,7 @@ void BackingFile::SetReachable(bool reachable) {
 }
 
 void BackingFile::Create() {
-  if (!traps_.empty()) {
+  if (HasTraps()) {
     fd_ = CreateFull();
     return;
   }
@@ -116,7 +121,7 @@ void BackingFile::FillUp() {
 }
 
 void BackingFile::Publish() {
-  if (!traps_.empty()) FillUp();
+  if (HasTraps()) FillUp();
   // Upwards, as each write lets clients see what lies below its end.
   for (const Part& part : parts_)
     for (u64 at = 0; at < part.bytes.size(); at += kPageSize) {

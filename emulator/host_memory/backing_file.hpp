@@ -9,11 +9,17 @@
 
 namespace vfiolab {
 
-// A sparse file: a memfd, or, where something in it is to raise SIGBUS, the only file of a small
-// tmpfs that is full.
+// What is to raise SIGBUS.
+enum class Traps {
+  kInFile,   // lies in the file, which then is the only one of a small tmpfs that is full
+  kNowhere,  // is nobody's to map
+};
+
+// A sparse file: a memfd, or that tmpfs.
 class BackingFile final : public DeviceMemory {
  public:
-  explicit BackingFile(std::string name) : name_(std::move(name)) {}
+  explicit BackingFile(std::string name, Traps traps = Traps::kInFile)
+      : name_(std::move(name)), where_traps_are_(traps) {}
   ~BackingFile() override;
 
   std::span<std::byte> Allocate(u64 offset, u64 size) override;
@@ -21,6 +27,9 @@ class BackingFile final : public DeviceMemory {
   void Move(unsigned from, unsigned to) override;
   void SetReachable(bool reachable) override;
   int fd() const override { return fd_.get(); }
+
+  // Whether an access there is to trap.
+  bool IsTrap(u64 offset) const;
 
   // Whether clients have the file behind `fd` open or mapped.
   static bool IsInUse(int fd);
@@ -31,6 +40,8 @@ class BackingFile final : public DeviceMemory {
     std::span<std::byte> bytes;
     LossyMemory survives = LossyMemory(bytes);
   };
+  // Whether the file has such places.
+  bool HasTraps() const { return where_traps_are_ == Traps::kInFile && !traps_.empty(); }
   void Create();
   UniqueFd CreateFull() const;
   void FillUp();
@@ -40,6 +51,7 @@ class BackingFile final : public DeviceMemory {
   u64 length() const;
 
   std::string name_;
+  Traps where_traps_are_;
   UniqueFd fd_;
   struct Extent {
     u64 offset, size;

@@ -135,6 +135,13 @@ bool Caller::can_trap() const {
   return services_.traced[tid_] = services_.tracers.contains(TracerOf(tid_));
 }
 
+Result<Eventfd> DuplicateOwnEventfd(int fd) {
+  TRY(CheckEventfd(::getpid(), fd));
+  UniqueFd copy(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  if (!copy) return DescriptorFailure(::getpid(), fd);
+  return Eventfd(std::move(copy));
+}
+
 Result<Eventfd> Caller::ImportEventfd(int fd) {
   TRY(CheckEventfd(tid_, fd));
   UniqueFd copy = TRY(DuplicateDescriptor(tid_, fd));

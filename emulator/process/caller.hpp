@@ -61,6 +61,9 @@ class Caller : public CallContext, private ClientMemory {
 // be ours or an eventfd: to close it may mean to wait for whoever serves it.
 Result<UniqueFd> DuplicateDescriptor(pid_t tid, int fd);
 
+// The same of an eventfd of this process. EINVAL: not an eventfd.
+Result<Eventfd> DuplicateOwnEventfd(int fd);
+
 // Type, device, inode and size of what that descriptor refers to; asks nobody who serves it. EBADF.
 Result<struct statx> StatDescriptor(pid_t tid, int fd);
 

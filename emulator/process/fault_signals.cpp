@@ -16,23 +16,29 @@ std::array<std::atomic<FaultHandler>, kMost> handlers;
 struct sigaction previous_segv, previous_bus;
 thread_local bool passed_on = false;
 
-// The instruction faults again, and then nobody is asked.
+// Nobody is asked when the instruction faults again.
 void EndBy(int signal) {
   struct sigaction none {};
   none.sa_handler = SIG_DFL;
   ::sigaction(signal, &none, nullptr);
 }
 
-void PassOn(int signal, siginfo_t* info, void* context) {
+void PassOn(int raised, siginfo_t* info, void* context) {
+  const int signal = info->si_signo;
   const struct sigaction& previous = signal == SIGBUS ? previous_bus : previous_segv;
+  const bool with_info = (previous.sa_flags & SA_SIGINFO) != 0;
+  const bool nobody =
+      !with_info && (previous.sa_handler == SIG_DFL || previous.sa_handler == SIG_IGN);
   // Whoever is asked may ask us in turn.
-  if (std::exchange(passed_on, true)) return EndBy(signal);
-  if ((previous.sa_flags & SA_SIGINFO) != 0)
-    previous.sa_sigaction(signal, info, context);
-  else if (previous.sa_handler != SIG_DFL && previous.sa_handler != SIG_IGN)
-    previous.sa_handler(signal);
-  else
+  if (nobody || std::exchange(passed_on, true)) {
     EndBy(signal);
+    if (signal != raised) ::raise(signal);
+    return;
+  }
+  if (with_info)
+    previous.sa_sigaction(signal, info, context);
+  else
+    previous.sa_handler(signal);
   passed_on = false;
 }
 

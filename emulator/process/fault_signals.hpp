@@ -6,6 +6,7 @@
 namespace vfiolab {
 
 // Sees to a fault, and returns whether it was its own: then the thread goes on as `context` says.
+// May make another of the two signals of it, by info.si_signo.
 // Called in a handler; a thread that faults there again ends the process.
 using FaultHandler = bool (*)(siginfo_t& info, ucontext_t& context);
 

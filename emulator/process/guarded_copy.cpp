@@ -20,7 +20,8 @@ namespace {
 struct Entry {
   std::int32_t from, to;  // from here
 };
-extern "C" const Entry __start_vfiolab_faults[], __stop_vfiolab_faults[];
+extern "C" __attribute__((visibility("hidden"))) const Entry __start_vfiolab_faults[],
+    __stop_vfiolab_faults[];
 
 std::uintptr_t Place(const std::int32_t& relative) {
   return reinterpret_cast<std::uintptr_t>(&relative) + static_cast<std::uintptr_t>(relative);

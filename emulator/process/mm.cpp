@@ -45,6 +45,8 @@ u64 FindMarkAddress(pid_t tid) {
   return it == entries.end() ? 0 : it->a_un.a_val;
 }
 
+}  // namespace
+
 // capable(CAP_IPC_LOCK): the capability counts in the initial user namespace only.
 bool MayLockAll(pid_t process) {
   __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, process};
@@ -56,8 +58,6 @@ bool MayLockAll(pid_t process) {
   return ::stat(ProcPath(process, "ns/user").c_str(), &user_namespace) == 0 &&
          user_namespace.st_ino == kInitialUserNamespace;
 }
-
-}  // namespace
 
 Result<std::shared_ptr<Mm>> Mm::Open(Turn& turn, MappedFiles& files, pid_t tid, pid_t process) {
   ExpectFaults();  // of windows

@@ -28,6 +28,9 @@ class MappedFiles {
   virtual MappedKind KindOf(dev_t device, ino_t inode) = 0;
 };
 
+// Whether a process may lock as much memory as it likes.
+bool MayLockAll(pid_t process);
+
 class Mm final : public AddressSpace {
  public:
   // The mm that thread `tid` of process `process` runs in now. ESRCH: gone; EACCES: out of reach,

@@ -107,8 +107,8 @@ void Transfer::Refuse() {
 }
 
 Result<long> Transfer::Move(std::size_t size) {
-  BufferCaller caller(calls_.services(), call_->tid(),
-                      ClientAddress{segments_[segment_].address + at_}, size);
+  BufferCaller caller(ClientAddress{segments_[segment_].address + at_}, size, calls_.services(),
+                      call_->tid());
   const auto value_of = [](Reply reply) -> Result<long> {
     if (reply.deferred()) return Fail(EAGAIN, "no device's file defers a transfer");
     return std::move(reply.completion().value);

@@ -1,0 +1,94 @@
+#include "in_process/own_environment.hpp"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+
+#include "process/eventfd_holder.hpp"
+
+namespace vfiolab::in_process {
+namespace {
+
+// How many descriptors of this process refer to the same eventfd.
+std::size_t CopiesOf(int eventfd) {
+  const auto mark_of = [](const std::string& fd) {
+    std::ifstream info("/proc/self/fdinfo/" + fd);
+    for (std::string line; std::getline(info, line);)
+      if (line.starts_with("eventfd-id:")) return line;
+    return std::string();
+  };
+  const std::string mark = mark_of(std::to_string(eventfd));
+  std::size_t copies = 0;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd", error))
+    if (mark_of(entry.path().filename()) == mark) ++copies;
+  return copies;
+}
+
+}  // namespace
+
+// Known to the environment as long as it lives.
+class OwnEnvironment::Memory final : public DeviceMemory {
+ public:
+  Memory(OwnEnvironment& all, const std::string& name)
+      : all_(all), file_("vfiolab:" + name, Traps::kNowhere) {
+    all_.memories_.push_back(&file_);
+  }
+  ~Memory() override { all_.memories_.remove(&file_); }
+  std::span<std::byte> Allocate(u64 offset, u64 size) override {
+    return file_.Allocate(offset, size);
+  }
+  void Trap(u64 offset, u64 size) override { file_.Trap(offset, size); }
+  void Move(unsigned from, unsigned to) override { file_.Move(from, to); }
+  void SetReachable(bool reachable) override { file_.SetReachable(reachable); }
+  int fd() const override { return file_.fd(); }
+
+ private:
+  OwnEnvironment& all_;
+  BackingFile file_;
+};
+
+class OwnEnvironment::Watch final : public EventfdWatch {
+ public:
+  Watch(OwnEnvironment& all, std::list<Watched>::iterator mine) : all_(all), mine_(mine) {}
+  ~Watch() override { all_.watched_.erase(mine_); }
+  bool HasClients() override {
+    return CopiesOf(mine_->fd) > 1 || EventfdHolder(mine_->fd).Exists();
+  }
+
+ private:
+  OwnEnvironment& all_;
+  std::list<Watched>::iterator mine_;
+};
+
+std::unique_ptr<DeviceMemory> OwnEnvironment::CreateDeviceMemory(const std::string& name) {
+  return std::make_unique<Memory>(*this, name);
+}
+
+std::unique_ptr<EventfdWatch> OwnEnvironment::WatchEventfd(const Eventfd& eventfd,
+                                                           std::function<void()> signalled) {
+  watched_.push_back({eventfd.fd(), std::move(signalled)});
+  return std::make_unique<Watch>(*this, std::prev(watched_.end()));
+}
+
+void OwnEnvironment::LookAtEventfds(Door& door, Time now) {
+  for (auto it = watched_.begin(); it != watched_.end();) {
+    const Watched watched = *it++;
+    pollfd ready{watched.fd, POLLIN, 0};
+    u64 count = 0;
+    // The client may have made it one that blocks.
+    if (::poll(&ready, 1, 0) == 1 && ::read(watched.fd, &count, sizeof count) == sizeof count)
+      door.Event(now, "eventfd signalled by the client", watched.signalled);
+  }
+}
+
+bool OwnEnvironment::IsTrap(int fd, u64 offset) const {
+  return std::ranges::any_of(memories_, [&](const BackingFile* memory) {
+    return memory->fd() == fd && memory->IsTrap(offset);
+  });
+}
+
+}  // namespace vfiolab::in_process

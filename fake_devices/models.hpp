@@ -13,7 +13,7 @@ template <class D>
 constexpr Model ModelOf(std::string_view name, std::string_view summary,
                         std::span<const ParamSpec> params, std::span<const DumpSpec> dumps = {}) {
   return {name, summary, params,
-          [](DeviceHost& host, const Params& given) -> std::unique_ptr<PciDevice> {
+          [](const Model&, DeviceHost& host, const Params& given) -> std::unique_ptr<PciDevice> {
             return std::make_unique<D>(host, given);
           },
           dumps};

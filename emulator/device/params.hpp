@@ -46,6 +46,7 @@ class Params {
       values_.emplace(spec.name, it == given.end() ? spec.fallback : it->second);
     }
   }
+  bool Has(std::string_view name) const { return values_.contains(name); }
   // `name` must be one of the model's own parameters.
   u64 operator[](std::string_view name) const {
     const auto it = values_.find(name);

@@ -6,6 +6,7 @@
 #include "fake_devices/models.hpp"
 #include "launcher/commands.hpp"
 #include "launcher/load.hpp"
+#include "plugins/load_plugin.hpp"
 #include "topology/build.hpp"
 #include "topology/load.hpp"
 #include "topology/show.hpp"
@@ -86,7 +87,7 @@ int Complain(const Error& error, int status) {
 }
 
 std::optional<topology::TopologySpec> LoadOrComplain(const std::string& path) {
-  auto spec = topology::LoadFile(path, fake_devices::Models());
+  auto spec = topology::LoadFile(path, fake_devices::Models(), plugins::LoadPlugin);
   if (spec) return *std::move(spec);
   fmt::print(stderr, "{}\n", topology::ToString(spec.error()));
   return std::nullopt;

@@ -26,7 +26,7 @@ DeviceSlot::DeviceSlot(Machine& machine, Bdf bdf, const Model& model, const Para
       model_(model),
       driver_(std::move(driver)),
       maker_(driver_) {
-  device_ = model.create(*this, params);
+  device_ = model.create(model, *this, params);
   TrapBars();
   SetMemoryReachable(true);
 }

@@ -126,6 +126,15 @@ class Placement {
   Window io_{0x1000, 0x10000};
 };
 
+const Model& ModelOf(const std::string& name, const TopologySpec& spec,
+                     std::span<const Model> models) {
+  const auto plugin = std::ranges::find(spec.plugins, name, &Model::name);
+  if (plugin != spec.plugins.end()) return *plugin;
+  const auto model = std::ranges::find(models, name, &Model::name);
+  CHECK_OURS(model != models.end());
+  return *model;
+}
+
 }  // namespace
 
 Result<Success, ConfigError> Build(const TopologySpec& spec, std::span<const Model> models,
@@ -134,11 +143,10 @@ Result<Success, ConfigError> Build(const TopologySpec& spec, std::span<const Mod
     machine.AddBridge(bridge.bdf, bridge.secondary_bus, bridge.subordinate_bus).reports_link =
         bridge.reports_link;
   for (const DeviceSpec& device : spec.devices) {
-    const auto model = std::ranges::find(models, device.model, &Model::name);
-    CHECK_OURS(model != models.end());
+    const Model& model = ModelOf(device.model, spec, models);
     std::map<std::string, std::vector<std::byte>, std::less<>> dumps;
     for (const auto& [name, dump] : device.dumps) dumps.emplace(name, dump.bytes);
-    machine.AddDevice(device.bdf, *model, Params(model->params, device.params, std::move(dumps)),
+    machine.AddDevice(device.bdf, model, Params(model.params, device.params, std::move(dumps)),
                       device.driver);
     if (!device.reset) machine.device(device.bdf)->ChooseResets("");
     if (device.rom) machine.device(device.bdf)->set_rom(device.rom->bytes);
@@ -147,10 +155,9 @@ Result<Success, ConfigError> Build(const TopologySpec& spec, std::span<const Mod
     if (device.physical_function)
       machine.device(device.bdf)->set_physical_function(*machine.device(*device.physical_function));
   for (const PlatformSpec& device : spec.platform) {
-    const auto model = std::ranges::find(models, device.model, &Model::name);
-    CHECK_OURS(model != models.end());
+    const Model& model = ModelOf(device.model, spec, models);
     machine
-        .AddPlatformDevice(device.name, *model, Params(model->params, device.params), device.driver)
+        .AddPlatformDevice(device.name, model, Params(model.params, device.params), device.driver)
         .set_has_reset(device.reset);
   }
   for (const GroupSpec& spec_group : spec.groups) {

@@ -1,5 +1,7 @@
 #include "topology/load.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -14,6 +16,7 @@
 #include "topology/named_files.hpp"
 #include "topology/parse.hpp"
 #include "topology/read.hpp"
+#include "topology/text.hpp"
 #include "topology/virtual_functions.hpp"
 
 namespace vfiolab::topology {
@@ -98,6 +101,29 @@ TopologySpec Finish(const Draft& draft, std::string_view file_name) {
   return spec;
 }
 
+// Each once, though several devices may be of it. One that cannot be had is said here, and its
+// device then has no model.
+std::vector<Model> LoadPlugins(Draft& draft, const std::string& directory,
+                               const PluginLoader& load_plugin, ErrorList& errors) {
+  std::vector<Model> plugins;
+  for (std::size_t i = 0; i < draft.devices.size(); ++i) {
+    auto& name = draft.devices[i].model;
+    if (!name || name->find('/') == name->npos ||
+        std::ranges::count(plugins, *name, &Model::name) != 0)
+      continue;
+    auto model = load_plugin(std::filesystem::path(directory) / *name, *name);
+    if (model) {
+      plugins.push_back(*std::move(model));
+      continue;
+    }
+    errors.Add(fmt::format("/devices/{}/model", i),
+               fmt::format("{} is no model: {}", Quote(*name), model.error().reason),
+               "give a shared object with a vfiolab_plugin() (vfiolab/model.h)");
+    name.reset();
+  }
+  return plugins;
+}
+
 Failure<std::vector<ConfigError>> CannotRead(const std::string& path, int code) {
   return {{{path, "", "cannot be read: " + std::generic_category().message(code),
             "give the path of a topology file", ""}}};
@@ -107,22 +133,30 @@ Failure<std::vector<ConfigError>> CannotRead(const std::string& path, int code) 
 
 Result<TopologySpec, std::vector<ConfigError>> Load(std::string_view text,
                                                     std::string_view file_name,
-                                                    std::span<const Model> models) {
+                                                    std::span<const Model> models,
+                                                    const PluginLoader& load_plugin) {
   ErrorList errors(file_name);
   Draft draft;
+  std::vector<Model> plugins;
   if (const auto root = Parse(text, errors)) {
     draft = Read(*root, errors);
     const std::string directory = std::filesystem::path(file_name).parent_path().string();
-    ReadNamedFiles(draft, models, directory, errors);
+    if (load_plugin) plugins = LoadPlugins(draft, directory, load_plugin, errors);
+    std::vector<Model> all(models.begin(), models.end());
+    all.insert(all.end(), plugins.begin(), plugins.end());
+    ReadNamedFiles(draft, all, directory, errors);
     CompleteVirtualFunctions(draft, errors);
-    Check(draft, models, errors);
+    Check(draft, all, errors);
   }
   if (!errors.empty()) return Failure{errors.Take()};
-  return Finish(draft, file_name);
+  TopologySpec spec = Finish(draft, file_name);
+  spec.plugins = std::move(plugins);
+  return spec;
 }
 
 Result<TopologySpec, std::vector<ConfigError>> LoadFile(const std::string& path,
-                                                        std::span<const Model> models) {
+                                                        std::span<const Model> models,
+                                                        const PluginLoader& load_plugin) {
   errno = 0;
   std::ifstream file(path, std::ios::binary);
   if (!file) return CannotRead(path, errno);
@@ -134,7 +168,7 @@ Result<TopologySpec, std::vector<ConfigError>> LoadFile(const std::string& path,
     text.append(part.data(), static_cast<std::size_t>(file.gcount()));
   }
   if (file.bad()) return CannotRead(path, errno);
-  return Load(text, path, models);
+  return Load(text, path, models, load_plugin);
 }
 
 }  // namespace vfiolab::topology

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "device/model.hpp"
 #include "iommu/iommu.hpp"
 #include "machine/kernel.hpp"
 #include "pci/bdf.hpp"
@@ -21,7 +22,7 @@ struct NamedFile {
 
 struct DeviceSpec {
   Bdf bdf;
-  std::string model;  // a name in the model registry
+  std::string model;  // a name in the model registry, or the path of a plug-in
   // "vfio-pci", any other name (a simulated host driver), or "" for none.
   std::string driver = "vfio-pci";
   std::map<std::string, u64> params;       // checked against the model's ParamSpecs
@@ -72,6 +73,7 @@ struct TopologySpec {
   std::vector<DeviceSpec> devices;     // ordered by bdf
   std::vector<PlatformSpec> platform;  // ordered by name
   std::vector<GroupSpec> groups;       // ordered by id
+  std::vector<Model> plugins;          // models that devices name by path
 
   bool operator==(const TopologySpec&) const = default;
 };

@@ -18,5 +18,16 @@ PKG_CONFIG_PATH=$(dirname "$(find "$work/prefix" -name vfiolab.pc)")
 gcc -std=c11 -Wall -Werror -o "$work/user" "$here/installed/user.c" $(pkg-config --cflags --libs vfiolab)
 [ "$(LD_LIBRARY_PATH=$(pkg-config --variable=libdir vfiolab) "$work/user")" = opened ]
 
+libdir=$(pkg-config --variable=libdir vfiolab)
+LD_LIBRARY_PATH=$libdir PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$work/prefix/lib/python3/dist-packages \
+  pytest-3 -q -p no:cacheprovider "$here/../../examples/python"
+
 "$work/prefix/bin/vfiolab" models | grep -q edu
-echo "checked 3 ways"
+# A model of somebody else, in a host that clients of all kinds see.
+gcc -shared -fPIC -o "$work/adder.so" "$here/../../examples/plugin_adder.c" $(pkg-config --cflags vfiolab)
+cat >"$work/adder.json" <<'END'
+{"devices": [{"bdf": "0000:01:00.0", "model": "./adder.so"}], "groups": [{"id": 1, "members": ["0000:01:00.0"]}]}
+END
+"$work/prefix/bin/vfiolab" show -t "$work/adder.json" | grep -q adder.so
+"$work/prefix/bin/vfiolab" run -t "$work/adder.json" -- grep -q 0x10ad /sys/bus/pci/devices/0000:01:00.0/device
+echo "checked 4 ways"

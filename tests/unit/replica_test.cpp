@@ -23,19 +23,19 @@ std::vector<std::byte> DumpOf(const std::string& name) {
 std::unique_ptr<PciDevice> Create(DeviceHost& host, std::vector<std::byte> config,
                                   const std::map<std::string, u64>& bars) {
   const Model& model = fake_devices::kReplica;
-  return model.create(host, Params(model.params, bars, {{"config", std::move(config)}}));
+  return model.create(model, host, Params(model.params, bars, {{"config", std::move(config)}}));
 }
 
-const Model kE1000e{"e1000e", "", {}, [](DeviceHost& host, const Params&) {
+const Model kE1000e{"e1000e", "", {}, [](const Model&, DeviceHost& host, const Params&) {
                       return Create(
                           host, DumpOf("e1000e"),
                           {{"bar0", 128_KiB}, {"bar1", 128_KiB}, {"bar2", 32}, {"bar3", 16_KiB}});
                     }};
-const Model kNvme{"nvme", "", {}, [](DeviceHost& host, const Params&) {
+const Model kNvme{"nvme", "", {}, [](const Model&, DeviceHost& host, const Params&) {
                     return Create(host, DumpOf("nvme"), {{"bar0", 16_KiB}});
                   }};
 // An e1000 with Advanced Features at 0xe4: the last of its list.
-const Model kAdvanced{"af", "", {}, [](DeviceHost& host, const Params&) {
+const Model kAdvanced{"af", "", {}, [](const Model&, DeviceHost& host, const Params&) {
                         auto config = DumpOf("e1000");
                         config[PCI_STATUS] |= std::byte{PCI_STATUS_CAP_LIST};
                         config[PCI_CAPABILITY_LIST] = std::byte{0xe4};

@@ -68,12 +68,18 @@ struct TopologyError : std::runtime_error {
 // Calls return what those of vfiolab.h do, and set errno.
 class Emulator {
  public:
+  // Models (vfiolab/model.h) that the topology may name beside those that vfiolab has.
+  using Models = std::vector<const vfiolab_model*>;
   // Throw TopologyError.
-  explicit Emulator(const Topology& topology) : Emulator(topology.ToJson().c_str(), "topology") {}
-  static Emulator FromJson(const std::string& json, const std::string& name = "topology") {
-    return Emulator(json.c_str(), name.c_str());
+  explicit Emulator(const Topology& topology, const Models& models = {})
+      : Emulator(topology.ToJson().c_str(), "topology", models) {}
+  static Emulator FromJson(const std::string& json, const std::string& name = "topology",
+                           const Models& models = {}) {
+    return Emulator(json.c_str(), name.c_str(), models);
   }
-  static Emulator FromFile(const std::string& path) { return Emulator(nullptr, path.c_str()); }
+  static Emulator FromFile(const std::string& path, const Models& models = {}) {
+    return Emulator(nullptr, path.c_str(), models);
+  }
 
   int Open(const std::string& path, int flags = O_RDWR) {
     return vfiolab_open(host_.get(), path.c_str(), flags);
@@ -143,9 +149,10 @@ class Emulator {
   vfiolab_host* host() { return host_.get(); }
 
  private:
-  Emulator(const char* json, const char* name) {
+  Emulator(const char* json, const char* name, Models models) {
     char* errors = nullptr;
-    host_.reset(vfiolab_create(json, name, &errors));
+    models.push_back(nullptr);
+    host_.reset(vfiolab_create_with_models(json, name, models.data(), &errors));
     if (host_ != nullptr) return;
     const std::string text = errors == nullptr ? "" : errors;
     ::free(errors);

@@ -22,6 +22,7 @@ extern "C" {
 #define VFIOLAB_API __attribute__((visibility("default")))
 
 struct vfiolab_host;
+struct vfiolab_model;
 
 /*
  * `json` is a topology (docs/topology.md), or NULL: then it is read from the file `name`. Files
@@ -29,6 +30,12 @@ struct vfiolab_host;
  * text of all that is wrong, line by line, to be given to free().
  */
 VFIOLAB_API struct vfiolab_host* vfiolab_create(const char* json, const char* name, char** errors);
+/*
+ * The same with models of the program's own (vfiolab/model.h), up to a NULL; they and their names
+ * outlive the host.
+ */
+VFIOLAB_API struct vfiolab_host* vfiolab_create_with_models(
+    const char* json, const char* name, const struct vfiolab_model* const* models, char** errors);
 /* Files that are open are closed, and mappings go. */
 VFIOLAB_API void vfiolab_destroy(struct vfiolab_host* host);
 

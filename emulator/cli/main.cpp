@@ -33,6 +33,11 @@ int main(int argc, char** argv) {
                  "also where FUSE has an answer of its own: read and write with a buffer that is "
                  "not there, fsync, epoll_ctl ...; each read and write of any file takes longer")
       ->excludes(no_trap);
+  run_command
+      ->add_flag("--in-process", run.in_process,
+                 "the machine lives in the program's own process: no privileges, and faster")
+      ->excludes(session)
+      ->excludes(no_trap);
   run_command->add_option("command", run.command, "the program and its arguments")->required();
   run_command->prefix_command(false);
   run_command->callback([&] {

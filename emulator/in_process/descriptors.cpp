@@ -8,23 +8,28 @@
 namespace vfiolab::in_process {
 
 Descriptors::~Descriptors() {
-  for (std::size_t fd = 0; fd < files_.size(); ++fd)
-    if (files_[fd] != nullptr) ::close(static_cast<int>(fd));
+  for (std::size_t fd = 0; fd < opened_.size(); ++fd)
+    if (opened_[fd] != nullptr) ::close(static_cast<int>(fd));
 }
 
-Result<int> Descriptors::Add(std::shared_ptr<OpenFile> file) {
+Result<int> Descriptors::Add(OpenDescription opened) {
   const int fd = ::memfd_create("vfiolab", MFD_CLOEXEC);
   if (fd < 0) return Fail(errno, "no descriptor is left");
-  const auto at = static_cast<std::size_t>(fd);
-  if (at >= files_.size()) files_.resize(at + 1);
-  files_[at] = std::move(file);
+  Put(fd, std::make_shared<OpenDescription>(std::move(opened)));
   return fd;
+}
+
+void Descriptors::Put(int fd, Shared opened) {
+  const auto at = static_cast<std::size_t>(fd);
+  if (at >= opened_.size()) opened_.resize(at + 1);
+  opened_[at] = std::move(opened);
 }
 
 std::shared_ptr<OpenFile> Descriptors::Remove(int fd) {
   if (Find(fd) == nullptr) return nullptr;
   ::close(fd);
-  return std::exchange(files_[static_cast<std::size_t>(fd)], nullptr);
+  const Shared removed = std::exchange(opened_[static_cast<std::size_t>(fd)], nullptr);
+  return removed.use_count() == 1 ? std::move(removed->file) : nullptr;
 }
 
 }  // namespace vfiolab::in_process

@@ -33,7 +33,7 @@ Result<> OwnCaller::Write(ClientAddress to, std::span<const std::byte> from) {
 Result<Eventfd> OwnCaller::ImportEventfd(int fd) { return DuplicateOwnEventfd(fd); }
 
 Result<std::shared_ptr<OpenFile>> OwnCaller::ImportOpenFile(int fd) {
-  if (const auto& file = process_.descriptors.Find(fd)) return file;
+  if (const auto& opened = process_.descriptors.Find(fd)) return opened->file;
   if (::fcntl(fd, F_GETFD) < 0) return Fail(EBADF, fmt::format("descriptor {} is not open", fd));
   return std::shared_ptr<OpenFile>();
 }

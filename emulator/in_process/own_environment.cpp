@@ -85,6 +85,12 @@ void OwnEnvironment::LookAtEventfds(Door& door, Time now) {
   }
 }
 
+std::vector<int> OwnEnvironment::WatchedEventfds() const {
+  std::vector<int> fds;
+  for (const Watched& watched : watched_) fds.push_back(watched.fd);
+  return fds;
+}
+
 bool OwnEnvironment::IsTrap(int fd, u64 offset) const {
   return std::ranges::any_of(memories_, [&](const BackingFile* memory) {
     return memory->fd() == fd && memory->IsTrap(offset);

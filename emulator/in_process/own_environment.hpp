@@ -2,6 +2,7 @@
 // at when somebody says so.
 #pragma once
 #include <list>
+#include <vector>
 
 #include "host_memory/backing_file.hpp"
 #include "machine/door.hpp"
@@ -17,6 +18,8 @@ class OwnEnvironment final : public Environment {
   // Lets the machine know of eventfds that were signalled.
   void LookAtEventfds(Door& door, Time now);
   bool watches() const { return !watched_.empty(); }
+  std::size_t watch_count() const { return watched_.size(); }
+  std::vector<int> WatchedEventfds() const;
   // Whether accesses there, in the device's memory behind `fd`, are to trap.
   bool IsTrap(int fd, u64 offset) const;
 

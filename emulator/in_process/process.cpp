@@ -5,6 +5,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "in_process/path_walk.hpp"
 
 namespace vfiolab::in_process {
@@ -14,10 +16,19 @@ Failure<Error> NotOurs(int fd) { return Fail(EBADF, fmt::format("descriptor {} i
 
 constexpr u64 WholePages(u64 size) { return (size + kPageSize - 1) & ~(kPageSize - 1); }
 
+// Which thread calls is of no meaning here, but to a reader of the trace.
+pid_t Tid() {
+  thread_local const pid_t tid = ::gettid();
+  return tid;
+}
+
 }  // namespace
 
-Process::Process(const topology::TopologySpec& spec, std::span<const Model> models)
-    : host_(spec, models, environment_, 1), tid_(::gettid()) {}
+Process::Process(const topology::TopologySpec& spec, std::span<const Model> models, Clock clock)
+    : host_(spec, models, environment_,
+            static_cast<unsigned>(std::max(1L, ::sysconf(_SC_NPROCESSORS_ONLN)))) {
+  if (clock == Clock::kReal) start_ = std::chrono::steady_clock::now();
+}
 
 // Files go before the machine that they belong to, and mappings before the files.
 Process::~Process() {
@@ -25,14 +36,17 @@ Process::~Process() {
     Munmap(window->first, window->last - window->first + 1).IgnoreError();
 }
 
-Result<long> Process::Finish(Reply reply) {
-  if (reply.deferred()) {
+Time Process::now() { return start_ ? std::chrono::steady_clock::now() - *start_ : now_; }
+
+Result<long> Process::Finish(Reply reply, std::string path, int flags) {
+  if (reply.deferred() && !waiter_) {
     reply.pending()->Cancel();
     return Fail(EDEADLK, "the call waits for another one of this process");
   }
-  Completion& completion = reply.completion();
+  Completion completion =
+      reply.deferred() ? waiter_(*reply.pending()) : std::move(reply.completion());
   if (!completion.value || completion.opened == nullptr) return std::move(completion.value);
-  return TRY(process_.descriptors.Add(std::move(completion.opened)));
+  return TRY(process_.descriptors.Add({std::move(completion.opened), std::move(path), flags}));
 }
 
 Result<int> Process::Open(std::string_view path, int flags) {
@@ -41,64 +55,104 @@ Result<int> Process::Open(std::string_view path, int flags) {
   if (node == nullptr)
     return Fail(dynamic_cast<Symlink*>(found.node.get()) != nullptr ? ELOOP : EISDIR,
                 fmt::format("{} is no file", found.path));
-  OwnCaller caller(process_, tid_);
-  return static_cast<int>(TRY(Finish(host_.door().Open(now_, caller, *node, found.path, flags))));
+  OwnCaller caller(process_, Tid());
+  return static_cast<int>(
+      TRY(Finish(host_.door().Open(now(), caller, *node, found.path, flags), found.path, flags)));
 }
 
 Result<> Process::Close(int fd) {
-  auto file = process_.descriptors.Remove(fd);
-  if (file == nullptr) return NotOurs(fd);
-  host_.door().Release(now_, std::move(file));
+  if (!Has(fd)) return NotOurs(fd);
+  if (auto file = process_.descriptors.Remove(fd)) host_.door().Release(now(), std::move(file));
   return {};
 }
 
 Result<long> Process::Ioctl(int fd, u32 command, u64 argument) {
-  const auto& file = Find(fd);
-  if (file == nullptr) return NotOurs(fd);
-  if (environment_.watches()) environment_.LookAtEventfds(host_.door(), now_);
-  OwnCaller caller(process_, tid_);
-  return Finish(host_.door().Ioctl(now_, caller, *file, command, argument));
+  const Descriptors::Shared opened = Find(fd);
+  if (opened == nullptr) return NotOurs(fd);
+  if (environment_.watches()) environment_.LookAtEventfds(host_.door(), now());
+  OwnCaller caller(process_, Tid());
+  return Finish(host_.door().Ioctl(now(), caller, *opened->file, command, argument));
 }
 
+// As fs/read_write.c: what the kernel checks before it asks the file, and then one part after the
+// other, as our copy of the buffer is not to be as large as that.
 template <class Transfer>
-Result<long> Process::Move(int fd, std::optional<u64> offset, Transfer transfer) {
-  const auto& file = Find(fd);
-  if (file == nullptr) return NotOurs(fd);
-  if (!file->can_transfer()) return Fail(EINVAL, "the file cannot be read or written");
-  if (offset && !file->takes_offsets()) return Fail(ESPIPE, "the file takes no offsets");
-  const long moved = TRY(transfer(*file, offset.value_or(file->position())));
-  if (!offset) file->set_position(file->position() + static_cast<u64>(moved));
-  return moved;
+Result<long> Process::Move(int fd, bool writes, std::optional<u64> offset, u64 buffer, u64 size,
+                           Transfer transfer) {
+  constexpr u64 kEndOfAddresses = 0x7ffffffff000, kMost = 0x7ffff000, kAtOnce = 64_KiB;
+  const Descriptors::Shared opened = Find(fd);
+  const int unwanted = writes ? O_RDONLY : O_WRONLY;
+  if (opened == nullptr || (opened->flags & O_ACCMODE) == unwanted) return NotOurs(fd);
+  OpenFile& file = *opened->file;
+  if (!file.can_transfer()) return Fail(EINVAL, "the file cannot be read or written");
+  if (offset && !file.takes_offsets()) return Fail(ESPIPE, "the file takes no offsets");
+  if (size > kEndOfAddresses || buffer > kEndOfAddresses - size)
+    return Fail(EFAULT, fmt::format("{:#x} bytes at {:#x}", size, buffer));
+  const u64 begin = offset.value_or(file.position());
+  size = std::min(size, kMost);
+  u64 done = 0;
+  do {
+    const u64 count = std::min(size - done, kAtOnce);
+    const Result<long> moved = transfer(file, buffer + done, count, begin + done);
+    if (!moved && done == 0) return moved;
+    if (!moved) break;
+    done += static_cast<u64>(*moved);
+    if (static_cast<u64>(*moved) < count) break;
+  } while (done < size);
+  if (!offset) file.set_position(begin + done);
+  return static_cast<long>(done);
 }
 
 Result<long> Process::Read(int fd, u64 buffer, u64 size, std::optional<u64> offset) {
-  return Move(fd, offset, [&](OpenFile& file, u64 at) -> Result<long> {
-    OwnBuffer caller(ClientAddress{buffer}, size, process_, tid_);
-    const Result<long> moved = Finish(host_.door().Read(now_, caller, file, caller.bytes(), at));
-    // A file of text makes all its bytes at once.
-    if (moved && file.is_regular())
-      TRY(caller.ToClient(caller.bytes().first(static_cast<std::size_t>(*moved))));
-    const Result<> flushed = caller.Flush();
-    if (moved && !flushed) return Failure{flushed.error()};
-    return moved;
-  });
+  return Move(fd, false, offset, buffer, size,
+              [&](OpenFile& file, u64 from, u64 count, u64 at) -> Result<long> {
+                OwnBuffer caller(ClientAddress{from}, count, process_, Tid());
+                const Result<long> moved =
+                    Finish(host_.door().Read(now(), caller, file, caller.bytes(), at));
+                // A file of text makes all its bytes at once.
+                if (moved && file.is_regular())
+                  TRY(caller.ToClient(caller.bytes().first(static_cast<std::size_t>(*moved))));
+                const Result<> flushed = caller.Flush();
+                if (moved && !flushed) return Failure{flushed.error()};
+                return moved;
+              });
 }
 
 Result<long> Process::Write(int fd, u64 buffer, u64 size, std::optional<u64> offset) {
-  return Move(fd, offset, [&](OpenFile& file, u64 at) -> Result<long> {
-    OwnBuffer caller(ClientAddress{buffer}, size, process_, tid_);
-    caller.Fetch();
-    if (file.is_regular()) TRY(caller.FromClient(caller.bytes()));
-    return Finish(host_.door().Write(now_, caller, file, caller.bytes(), at));
-  });
+  return Move(fd, true, offset, buffer, size,
+              [&](OpenFile& file, u64 from, u64 count, u64 at) -> Result<long> {
+                OwnBuffer caller(ClientAddress{from}, count, process_, Tid());
+                caller.Fetch();
+                if (file.is_regular()) TRY(caller.FromClient(caller.bytes()));
+                return Finish(host_.door().Write(now(), caller, file, caller.bytes(), at));
+              });
+}
+
+Result<int> Process::OpenAnew(int fd, int flags) {
+  const Descriptors::Shared opened = Find(fd);
+  if (opened == nullptr) return NotOurs(fd);
+  if (opened->path.empty()) return Fail(ENXIO, "the file has no name");
+  return Open(opened->path, flags);
+}
+
+Result<> Process::SetAttributes(const std::string& path, std::optional<mode_t> mode,
+                                DeviceNode::Owner owner) {
+  const Walked found = TRY(Walk(host_.root(), path, true));
+  auto* node = dynamic_cast<DeviceNode*>(found.node.get());
+  if (node == nullptr) return Fail(EPERM, fmt::format("{} stays as it is", found.path));
+  if (mode) node->set_permissions(*mode & 07777);
+  if (owner.user) node->owner().user = owner.user;
+  if (owner.group) node->owner().group = owner.group;
+  return {};
 }
 
 Result<long> Process::Seek(int fd, off_t offset, int whence) {
-  const auto& file = Find(fd);
-  if (file == nullptr) return NotOurs(fd);
+  const Descriptors::Shared opened = Find(fd);
+  if (opened == nullptr) return NotOurs(fd);
+  const auto& file = opened->file;
   if (!file->is_regular()) {
-    OwnCaller caller(process_, tid_);
-    return Finish(host_.door().Seek(now_, caller, *file, offset, whence));
+    OwnCaller caller(process_, Tid());
+    return Finish(host_.door().Seek(now(), caller, *file, offset, whence));
   }
   const off_t from = whence == SEEK_CUR ? static_cast<off_t>(file->position()) : 0;
   if ((whence != SEEK_SET && whence != SEEK_CUR) || from + offset < 0)
@@ -108,14 +162,15 @@ Result<long> Process::Seek(int fd, off_t offset, int whence) {
 }
 
 Result<u64> Process::Mmap(u64 address, u64 length, int protection, int flags, int fd, u64 offset) {
-  const auto& file = Find(fd);
-  if (file == nullptr) return NotOurs(fd);
+  const Descriptors::Shared opened = Find(fd);
+  if (opened == nullptr) return NotOurs(fd);
+  const auto& file = opened->file;
   if (length == 0 || offset % kPageSize != 0)
     return Fail(EINVAL, fmt::format("{:#x} bytes at {:#x}", length, offset));
   const int type = flags & MAP_TYPE;
   const bool shared = type == MAP_SHARED || type == MAP_SHARED_VALIDATE;
-  OwnCaller caller(process_, tid_);
-  const u64 begins = TRY(host_.door().Mmap(now_, caller, *file,
+  OwnCaller caller(process_, Tid());
+  const u64 begins = TRY(host_.door().Mmap(now(), caller, *file,
                                            {.offset = offset,
                                             .length = WholePages(length),
                                             .shared = shared,
@@ -136,14 +191,19 @@ Result<u64> Process::Mmap(u64 address, u64 length, int protection, int flags, in
 }
 
 Result<> Process::Munmap(u64 address, u64 length) {
-  if (host_.machine().hears_unmaps() && length != 0) {
-    OwnCaller caller(process_, tid_);
-    host_.door().Unmap(now_, caller, ClientAddress{address}, WholePages(length));
-  }
   if (::munmap(reinterpret_cast<void*>(address), length) != 0)
     return Fail(errno, fmt::format("{:#x} bytes at {:#x}", length, address));
-  process_.space->windows().Remove(address, address + WholePages(length) - 1);
+  ForgetWindows(address, length);
   return {};
+}
+
+void Process::ForgetWindows(u64 address, u64 length) {
+  if (length == 0) return;
+  if (host_.machine().hears_unmaps()) {
+    OwnCaller caller(process_, Tid());
+    host_.door().Unmap(now(), caller, ClientAddress{address}, WholePages(length));
+  }
+  process_.space->windows().Remove(address, address + WholePages(length) - 1);
 }
 
 Result<std::string> Process::ReadLink(std::string_view path) {
@@ -164,21 +224,29 @@ Result<std::vector<std::string>> Process::List(std::string_view path) {
 
 void Process::Advance(Time by) {
   now_ += by;
-  environment_.LookAtEventfds(host_.door(), now_);
-  host_.door().Tick(now_);
+  environment_.LookAtEventfds(host_.door(), now());
+  host_.door().Tick(now());
 }
 
 Result<> Process::Load(const Window& window, u64 address, std::span<std::byte> to) {
-  OwnCaller caller(process_, tid_);
-  TRY(Finish(
-      host_.door().Load(now_, caller, *window.file, to, window.offset + (address - window.first))));
+  Result<long> moved = 0L;
+  turn_([&] {
+    OwnCaller caller(process_, Tid());
+    moved = Finish(host_.door().Load(now(), caller, *window.file, to,
+                                     window.offset + (address - window.first)));
+  });
+  if (!moved) return Failure{std::move(moved).error()};
   return {};
 }
 
 Result<> Process::Store(const Window& window, u64 address, std::span<const std::byte> from) {
-  OwnCaller caller(process_, tid_);
-  TRY(Finish(host_.door().Store(now_, caller, *window.file, from,
-                                window.offset + (address - window.first))));
+  Result<long> moved = 0L;
+  turn_([&] {
+    OwnCaller caller(process_, Tid());
+    moved = Finish(host_.door().Store(now(), caller, *window.file, from,
+                                      window.offset + (address - window.first)));
+  });
+  if (!moved) return Failure{std::move(moved).error()};
   return {};
 }
 

@@ -1,6 +1,9 @@
 // An emulated host whose only client is this process: the system calls of that client, as
-// functions. One thread at a time.
+// functions. One thread at a time, whichever it is.
 #pragma once
+#include <fcntl.h>
+
+#include <chrono>
 #include <optional>
 
 #include "emulated_host/emulated_host.hpp"
@@ -14,8 +17,12 @@ namespace vfiolab::in_process {
 // would wait for another one of this process fails with EDEADLK.
 class Process final : private TrapServer {
  public:
+  // Whether time is that of the world, or stands still unless it is told to go.
+  enum class Clock { kReal, kVirtual };
+
   // `spec` has been checked.
-  Process(const topology::TopologySpec& spec, std::span<const Model> models);
+  Process(const topology::TopologySpec& spec, std::span<const Model> models,
+          Clock clock = Clock::kVirtual);
   ~Process() override;
 
   // The topology could not be built; empty when all is well. Else nothing below may be used.
@@ -24,6 +31,11 @@ class Process final : private TrapServer {
 
   // `path` begins with /dev or /sys. ENOENT and the like.
   Result<int> Open(std::string_view path, int flags);
+  // The file behind a descriptor once more, as by /proc/self/fd. ENXIO: an ioctl has opened it.
+  Result<int> OpenAnew(int fd, int flags);
+  // chmod and chown. EPERM: not of a device's node.
+  Result<> SetAttributes(const std::string& path, std::optional<mode_t> mode,
+                         DeviceNode::Owner owner);
   Result<> Close(int fd);
   Result<long> Ioctl(int fd, u32 command, u64 argument);
   // `buffer` is an address of this process. At the file's position, or at an offset.
@@ -34,6 +46,8 @@ class Process final : private TrapServer {
   Result<u64> Mmap(u64 address, u64 length, int protection, int flags, int fd, u64 offset);
   // Also of memory that has nothing to do with devices.
   Result<> Munmap(u64 address, u64 length);
+  // The same for who has unmapped it already.
+  void ForgetWindows(u64 address, u64 length);
   Result<std::string> ReadLink(std::string_view path);
   // Names, sorted.
   Result<std::vector<std::string>> List(std::string_view path);
@@ -41,16 +55,35 @@ class Process final : private TrapServer {
   // Where the process has changed its limit of locked memory.
   void RefreshLimits() { process_.space->RefreshLockLimit(); }
 
-  // Time stands still between these.
-  Time now() const { return now_; }
+  // `made` is a number that the kernel has made of `fd`.
+  void Share(int fd, int made) { process_.descriptors.Share(fd, made); }
+  bool Has(int fd) const { return Find(fd) != nullptr; }
+  // By which path a descriptor was opened; empty: by none.
+  const std::string& PathOf(int fd) const { return Find(fd)->path; }
+
+  Time now();
+  // Lets virtual time go by, and whatever is due happen.
   void Advance(Time by);
+  // When there is something to do: at the next deadline, or with one of these.
+  std::optional<Time> NextDeadline() const { return host_.machine().clock().NextDeadline(); }
+  std::size_t WatchedEventfdCount() const { return environment_.watch_count(); }
+  std::vector<int> WatchedEventfds() const { return environment_.WatchedEventfds(); }
+
+  // What becomes of a call that has to wait, where that is not EDEADLK: `wait` returns when it is
+  // done, and lets other threads have their turn meanwhile.
+  using Waiter = std::function<Completion(PendingCall& pending)>;
+  void set_waiter(Waiter wait) { waiter_ = std::move(wait); }
+  // How an access to mapped registers gets its turn, as it comes by a signal; else it has it.
+  using Turn = std::function<void(const std::function<void()>& access)>;
+  void set_turn(Turn turn) { turn_ = std::move(turn); }
 
  private:
-  // What a call comes to that has begun.
-  Result<long> Finish(Reply reply);
-  const std::shared_ptr<OpenFile>& Find(int fd) const { return process_.descriptors.Find(fd); }
+  // What a call comes to that has begun; `path`: by which it opens what it opens.
+  Result<long> Finish(Reply reply, std::string path = {}, int flags = O_RDWR);
+  const Descriptors::Shared& Find(int fd) const { return process_.descriptors.Find(fd); }
   template <class Transfer>
-  Result<long> Move(int fd, std::optional<u64> offset, Transfer transfer);
+  Result<long> Move(int fd, bool writes, std::optional<u64> offset, u64 buffer, u64 size,
+                    Transfer transfer);
 
   // TrapServer
   const Windows& windows() const override { return process_.space->windows(); }
@@ -60,8 +93,10 @@ class Process final : private TrapServer {
   OwnEnvironment environment_;
   EmulatedHost host_;
   OwnProcess process_;
-  pid_t tid_;
-  Time now_{};
+  std::optional<std::chrono::steady_clock::time_point> start_;  // of real time
+  Waiter waiter_;
+  Turn turn_ = [](const auto& access) { access(); };
+  Time now_{};  // virtual time
   Trapping trapping_{*this};
 };
 

@@ -128,8 +128,8 @@ bool OnFault(siginfo_t& info, ucontext_t& context) {
 }  // namespace
 
 Trapping::Trapping(TrapServer& server) : server_(server) {
+  ExpectFaults();  // comes first: a copy of our own that meets a register has failed
   AddFaultHandler(OnFault);
-  ExpectFaults();
   Servers().push_back(&server);
 }
 

@@ -13,6 +13,7 @@ struct RunOptions {
   bool cuse = false;     // nodes of /dev/vfio are character devices
   bool trap = true;      // trace the client, so that registers can be mapped
   bool exact = false;    // hand over what is else left to FUSE, at a cost for each read and write
+  bool in_process = false;  // the machine lives in the client's own process
   std::vector<std::string> command;
 };
 int Run(const RunOptions& options);

@@ -7,6 +7,7 @@
 #include "launcher/child.hpp"
 #include "launcher/commands.hpp"
 #include "launcher/emulation.hpp"
+#include "launcher/in_process.hpp"
 #include "launcher/load.hpp"
 #include "launcher/session.hpp"
 #include "launcher/view.hpp"
@@ -68,7 +69,9 @@ int RunAlone(const RunOptions& options) {
 }  // namespace
 
 int Run(const RunOptions& options) {
-  const int status = options.session.empty() ? RunAlone(options) : RunInSession(options);
+  const int status = options.in_process        ? RunInProcess(options)
+                     : options.session.empty() ? RunAlone(options)
+                                               : RunInSession(options);
   std::fflush(nullptr);
   // A thread may still be inside a dead client's memory; nothing waits for it.
   ::_exit(status);

@@ -42,6 +42,7 @@ class Machine {
   Environment& environment() { return environment_; }
   Trace& trace() { return trace_; }
   Clock& clock() { return clock_; }
+  const Clock& clock() const { return clock_; }
   const Iommu& iommu() const { return iommu_; }
   const Kernel& kernel() const { return kernel_; }
   ModuleParameters& parameters() { return parameters_; }

@@ -194,7 +194,7 @@ TEST_CASE("a blocking read of another file is still ended by a signal", "[descri
 
 // ---- 32-bit programs ----
 
-TEST_CASE("a 32-bit system call gets a device's descriptor, and uses it", "[descriptor]") {
+TEST_CASE("a 32-bit system call gets a device's descriptor, and uses it", "[descriptor][32-bit]") {
   Domain domain = OpenDomain(Edu());
   Pages memory(1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT);
   std::memcpy(memory.Data(), Edu().c_str(), Edu().size() + 1);

@@ -1,0 +1,111 @@
+// The emulated host as the threads of this process see it: their system calls on paths and
+// descriptors of it come here.
+#pragma once
+#include <sys/stat.h>
+
+#include <array>
+#include <atomic>
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <optional>
+
+#include "in_process/process.hpp"
+#include "preload/own_paths.hpp"
+#include "preload/service.hpp"
+
+namespace vfiolab::preload {
+
+// Results are as those of system calls: a value, or an errno.
+class Host {
+ public:
+  // Null where there is none: outside of `vfiolab run`, and while this library is at work itself.
+  static Host* Get();
+  // The same for a descriptor: null, too, when it is not the emulated host's. Costs a few
+  // nanoseconds.
+  static Host* Of(int fd) {
+    return static_cast<std::size_t>(fd) < kMostDescriptors &&
+                   IsFile(kind_of[static_cast<std::size_t>(fd)].load(std::memory_order_relaxed))
+               ? Get()
+               : nullptr;
+  }
+  // The same where files of devices may be mapped; else null.
+  static Host* WithWindows() {
+    return has_windows.load(std::memory_order_relaxed) ? Get() : nullptr;
+  }
+  static constexpr std::size_t LastDescriptor() { return kMostDescriptors - 1; }
+
+  // For a path that a call is given: the path on the emulated host, in full; nothing when it is the
+  // real host's. `directory` is a descriptor, or AT_FDCWD.
+  std::optional<std::string> OwnPath(int directory, const char* path);
+
+  Result<int> Open(const std::string& path, int flags);
+  Result<int> OpenAnew(int fd, int flags);
+  // By a path, or of a descriptor.
+  Result<> SetAttributes(const std::string& path, std::optional<mode_t> mode,
+                         DeviceNode::Owner owner);
+  Result<> SetAttributes(int fd, std::optional<mode_t> mode, DeviceNode::Owner owner);
+  Result<> Close(int fd);
+  // `to` < 0: any number from `least` on.
+  Result<int> Duplicate(int fd, int to, int least, bool close_on_exec);
+  Result<long> Ioctl(int fd, u32 command, u64 argument);
+  Result<long> Read(int fd, u64 buffer, u64 size, std::optional<u64> offset = {});
+  Result<long> Write(int fd, u64 buffer, u64 size, std::optional<u64> offset = {});
+  Result<long> Seek(int fd, off_t offset, int whence);
+  Result<u64> Mmap(u64 address, u64 length, int protection, int flags, int fd, u64 offset);
+  // Memory of this process has gone, or another has come in its place.
+  void ForgetWindows(u64 address, u64 length);
+  void RefreshLimits();
+
+  Result<struct stat> Stat(const std::string& path, bool follow);
+  Result<struct stat> StatDescriptor(int fd);
+  Result<std::string> ReadLink(const std::string& path);
+  Result<std::string> RealPath(const std::string& path);
+  // A directory of the real host with the names of that of the emulated one, and what stands for
+  // the path there.
+  Result<std::string> Mirror(const std::string& path);
+  // Remembers that a descriptor is of a directory of the mirror.
+  void AddDirectory(int fd, std::string path);
+  // Nothing: it is one of the real host.
+  void SetWorkingDirectory(std::optional<std::string> path);
+  std::optional<std::string> WorkingDirectory();
+  // A descriptor has gone that may have been one.
+  static void Forget(int fd);
+
+ private:
+  // Lost: of a process that this one was forked from.
+  enum class Kind : char { kNone, kFile, kLost, kDirectory };
+  static constexpr std::size_t kMostDescriptors = 1 << 16;
+  inline static std::array<std::atomic<Kind>, kMostDescriptors> kind_of{};
+  static bool IsFile(Kind kind) { return kind == Kind::kFile || kind == Kind::kLost; }
+  inline static std::atomic<bool> has_windows{false};
+
+  class Turn;
+  // ENODEV: the descriptor is of another process's host.
+  static Result<> CheckHere(int fd);
+  Result<int> Opened(int fd, int flags);
+  Host(const topology::TopologySpec& spec, std::string tree);
+  static Host* Make();
+  Result<struct stat> StatNode(const in_process::Walked& found);
+  dev_t NumberOf(const std::string& path);
+  Result<in_process::Walked> Find(const std::string& path, bool follow);
+
+  // After a call: the service may have to look earlier than it knows of.
+  void TellService();
+  Service::Wait Step();
+  Completion WaitFor(PendingCall& pending);
+  static void OnFork();
+
+  std::mutex mutex_;
+  std::condition_variable done_;  // some call that waits
+  std::string tree_;              // of the mirror
+  in_process::Process process_;
+  std::map<int, std::string> directories_;
+  std::optional<std::string> working_directory_;
+  pid_t process_id_;
+  std::optional<Time> next_;  // what the service waits for
+  std::size_t watched_ = 0;
+  std::optional<Service> service_;
+};
+
+}  // namespace vfiolab::preload

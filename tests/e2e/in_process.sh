@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# The machine in the client's own process.
+set -euo pipefail
+source "$(dirname "$0")/lib.sh"
+need python3 lspci bash
+
+export TMPDIR=$WORK/tmp
+mkdir "$TMPDIR"
+here() { limited 60 "$VFIOLAB" run --in-process -t "$TOPOLOGIES/$1.json" -- "${@:2}"; }
+both() { # TOPOLOGY COMMAND...: says the same as with FUSE
+  same "$(run_in "$@")" "$(here "$@")"
+}
+
+check "a driver moves random bytes by DMA, with interrupts and mapped registers" \
+  says "everything worked" here edu "$EDU_DRIVER" 0000:01:00.0
+check "the command's status is that of run" exits_with 7 here edu sh -c 'exit 7'
+check "a signal that ends it is told as by a shell" exits_with $((128 + 15)) here edu sh -c 'kill $$'
+check "a program that is not there is 127" exits_with 127 here edu no-such-program
+check "a program that is linked statically is refused, with what to do" \
+  says "without --in-process" here edu "$BUILD_DIR/static_client" 0000:01:00.0
+check "and its status is 126" exits_with 126 here edu "$BUILD_DIR/static_client" 0000:01:00.0
+check "what the C library does by itself reaches the machine" \
+  says "as it should be" here two-groups "$BUILD_DIR/e2e_libc" nodes
+[ "$(id -u)" != 0 ] ||
+  check "as it does with FUSE" says "as it should be" run_in two-groups "$BUILD_DIR/e2e_libc"
+check "lspci says the same as with FUSE" both edu lspci -vv
+check "so does a shell that looks around" both two-groups bash -euc '
+  cd /sys/bus/pci/devices; echo *; pwd; cat */vendor */config | od -An -tx1 | sha256sum
+  readlink -f */iommu_group; ls /sys/kernel/iommu_groups /dev/vfio; ls -d /sys/bus/*/devices | grep pci'
+check "a shell drives a device by the container's ioctls in Python" says "^api 0 type1 1$" here edu python3 -c '
+import fcntl, os
+container = os.open("/dev/vfio/vfio", os.O_RDWR)
+print("api", fcntl.ioctl(container, 0x3b64), "type1", fcntl.ioctl(container, 0x3b65, 1))'
+check "programs below sh, env and timeout find it" says "everything worked" here edu \
+  sh -c 'env A=b timeout 30 "$0" 0000:01:00.0' "$EDU_DRIVER"
+check "an unbind waits until the device is closed by another thread" says "^unbound$" here edu python3 -c '
+import fcntl, os, struct, threading, time
+container = os.open("/dev/vfio/vfio", os.O_RDWR)
+group = os.open("/dev/vfio/1", os.O_RDWR)
+fcntl.ioctl(group, 0x3b68, struct.pack("i", container))
+fcntl.ioctl(container, 0x3b66, 1)
+device = fcntl.ioctl(group, 0x3b6a, bytearray(b"0000:01:00.0\0"))
+closed = []
+def close():
+    time.sleep(0.3); closed.append(1); os.close(device)
+threading.Thread(target=close).start()
+unbind = os.open("/sys/bus/pci/drivers/vfio-pci/unbind", os.O_WRONLY)
+os.write(unbind, b"0000:01:00.0")
+print("unbound" if closed else "too early")'
+check "a machine of 2010 has its nodes and its driver" says "as it should be" here uiommu \
+  "$BUILD_DIR/e2e_moved" registers /dev/vfio0
+check "a topology with mistakes is refused" exits_with 2 limited 10 "$VFIOLAB" run --in-process -t /dev/null -- true
+check "nothing is left in TMPDIR" same "" "$(ls "$TMPDIR")"
+finish

@@ -30,4 +30,6 @@ cat >"$work/adder.json" <<'END'
 END
 "$work/prefix/bin/vfiolab" show -t "$work/adder.json" | grep -q adder.so
 "$work/prefix/bin/vfiolab" run -t "$work/adder.json" -- grep -q 0x10ad /sys/bus/pci/devices/0000:01:00.0/device
-echo "checked 4 ways"
+# The README shows a test as it is.
+awk '/^```cpp$/ {shown = 1; next} /^```$/ {shown = 0} shown' "$here/../../README.md" | diff - "$here/driver_test.cpp"
+echo "checked 4 ways, and the README"

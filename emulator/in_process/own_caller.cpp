@@ -9,15 +9,27 @@
 
 namespace vfiolab::in_process {
 
-std::size_t OwnCaller::ReadSome(ClientAddress from, std::span<std::byte> to) {
-  std::size_t moved = 0;
-  while (moved < to.size()) {
-    const u64 at = Raw(from) + moved;
-    const auto part = to.subspan(moved, std::min(to.size() - moved, kPageSize - at % kPageSize));
-    if (!GuardedCopy(part.data(), reinterpret_cast<const void*>(at), part.size())) break;
-    moved += part.size();
+namespace {
+
+// Page by page, as a part of one may be all there is: how many bytes could be moved.
+template <class Move>
+std::size_t ByPages(u64 at, std::size_t size, Move move) {
+  std::size_t done = 0;
+  while (done < size) {
+    const std::size_t part =
+        std::min<std::size_t>(size - done, kPageSize - (at + done) % kPageSize);
+    if (!move(at + done, done, part)) break;
+    done += part;
   }
-  return moved;
+  return done;
+}
+
+}  // namespace
+
+std::size_t OwnCaller::ReadSome(ClientAddress from, std::span<std::byte> to) {
+  return ByPages(Raw(from), to.size(), [&](u64 at, std::size_t done, std::size_t size) {
+    return GuardedCopy(to.data() + done, reinterpret_cast<const void*>(at), size);
+  });
 }
 
 Result<> OwnCaller::Read(ClientAddress from, std::span<std::byte> to) {
@@ -26,7 +38,11 @@ Result<> OwnCaller::Read(ClientAddress from, std::span<std::byte> to) {
 }
 
 Result<> OwnCaller::Write(ClientAddress to, std::span<const std::byte> from) {
-  if (GuardedCopy(reinterpret_cast<void*>(Raw(to)), from.data(), from.size())) return {};
+  const std::size_t moved =
+      ByPages(Raw(to), from.size(), [&](u64 at, std::size_t done, std::size_t size) {
+        return GuardedCopy(reinterpret_cast<void*>(at), from.data() + done, size);
+      });
+  if (moved == from.size()) return {};
   return Fail(EFAULT, fmt::format("cannot write {} bytes at {:#x}", from.size(), Raw(to)));
 }
 

@@ -22,9 +22,7 @@ OwnSpace::OwnSpace() : maps_(::open("/proc/self/maps", O_RDONLY | O_CLOEXEC)) {
 void OwnSpace::RefreshLockLimit() {
   rlimit limit{};
   ::getrlimit(RLIMIT_MEMLOCK, &limit);
-  lock_limit_ = limit.rlim_cur == RLIM_INFINITY || MayLockAll(::getpid())
-                    ? ~u64{0}
-                    : limit.rlim_cur / kPageSize;
+  lock_limit_ = limit.rlim_cur == RLIM_INFINITY ? ~u64{0} : limit.rlim_cur / kPageSize;
 }
 
 template <class Byte, class Copy, class Ask>
@@ -108,7 +106,7 @@ Result<u64, AddressSpace::Unpinnable> OwnSpace::CheckPinnable(ClientAddress star
 Result<> OwnSpace::ChargeLocked(u64 pages) {
   if (pages == 0) return {};
   if (locked_pages_ + pages > lock_limit_) RefreshLockLimit();
-  if (locked_pages_ + pages > lock_limit_)
+  if (locked_pages_ + pages > lock_limit_ && !MayLockAll(::getpid()))
     return Fail(ENOMEM, fmt::format("{} pages more than RLIMIT_MEMLOCK allows ({} of {} in use)",
                                     pages, locked_pages_, lock_limit_));
   locked_pages_ += pages;

@@ -46,6 +46,7 @@ Result<long> Process::Finish(Reply reply, std::string path, int flags) {
   Completion completion =
       reply.deferred() ? waiter_(*reply.pending()) : std::move(reply.completion());
   if (!completion.value || completion.opened == nullptr) return std::move(completion.value);
+  if (path.empty()) flags = completion.open_flags;
   return TRY(process_.descriptors.Add({std::move(completion.opened), std::move(path), flags}));
 }
 
@@ -84,8 +85,8 @@ Result<long> Process::Move(int fd, bool writes, std::optional<u64> offset, u64 b
   const int unwanted = writes ? O_RDONLY : O_WRONLY;
   if (opened == nullptr || (opened->flags & O_ACCMODE) == unwanted) return NotOurs(fd);
   OpenFile& file = *opened->file;
-  if (!file.can_transfer()) return Fail(EINVAL, "the file cannot be read or written");
   if (offset && !file.takes_offsets()) return Fail(ESPIPE, "the file takes no offsets");
+  if (!file.can_transfer()) return Fail(EINVAL, "the file cannot be read or written");
   if (size > kEndOfAddresses || buffer > kEndOfAddresses - size)
     return Fail(EFAULT, fmt::format("{:#x} bytes at {:#x}", size, buffer));
   const u64 begin = offset.value_or(file.position());
@@ -169,12 +170,14 @@ Result<u64> Process::Mmap(u64 address, u64 length, int protection, int flags, in
     return Fail(EINVAL, fmt::format("{:#x} bytes at {:#x}", length, offset));
   const int type = flags & MAP_TYPE;
   const bool shared = type == MAP_SHARED || type == MAP_SHARED_VALIDATE;
+  const int access = opened->flags & O_ACCMODE;
+  const bool writes = shared && (protection & PROT_WRITE) != 0;
+  if (access == O_WRONLY || (writes && access != O_RDWR))
+    return Fail(EACCES, "the file is not open for that");
   OwnCaller caller(process_, Tid());
-  const u64 begins = TRY(host_.door().Mmap(now(), caller, *file,
-                                           {.offset = offset,
-                                            .length = WholePages(length),
-                                            .shared = shared,
-                                            .writes = shared && (protection & PROT_WRITE) != 0}));
+  const u64 begins = TRY(host_.door().Mmap(
+      now(), caller, *file,
+      {.offset = offset, .length = WholePages(length), .shared = shared, .writes = writes}));
   const int memory = file->shared_memory().fd;
   const bool traps = environment_.IsTrap(memory, begins);
   const int placement = flags & (MAP_FIXED | MAP_FIXED_NOREPLACE | MAP_32BIT);
@@ -204,6 +207,11 @@ void Process::ForgetWindows(u64 address, u64 length) {
     host_.door().Unmap(now(), caller, ClientAddress{address}, WholePages(length));
   }
   process_.space->windows().Remove(address, address + WholePages(length) - 1);
+}
+
+void Process::ProtectWindows(u64 address, u64 length, int protection) {
+  if (length != 0)
+    process_.space->windows().Protect(address, address + WholePages(length) - 1, protection);
 }
 
 Result<std::string> Process::ReadLink(std::string_view path) {

@@ -48,6 +48,10 @@ class Process final : private TrapServer {
   Result<> Munmap(u64 address, u64 length);
   // The same for who has unmapped it already.
   void ForgetWindows(u64 address, u64 length);
+  // The one that covers the address; null: none.
+  const Window* FindWindow(u64 address) const { return windows().Find(address); }
+  // mprotect of memory where there may be devices' files; of registers it is all there is to do.
+  void ProtectWindows(u64 address, u64 length, int protection);
   Result<std::string> ReadLink(std::string_view path);
   // Names, sorted.
   Result<std::vector<std::string>> List(std::string_view path);
@@ -79,7 +83,7 @@ class Process final : private TrapServer {
 
  private:
   // What a call comes to that has begun; `path`: by which it opens what it opens.
-  Result<long> Finish(Reply reply, std::string path = {}, int flags = O_RDWR);
+  Result<long> Finish(Reply reply, std::string path = {}, int flags = 0);
   const Descriptors::Shared& Find(int fd) const { return process_.descriptors.Find(fd); }
   template <class Transfer>
   Result<long> Move(int fd, bool writes, std::optional<u64> offset, u64 buffer, u64 size,

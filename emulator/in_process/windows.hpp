@@ -26,6 +26,7 @@ class Windows {
   void Add(Window window) { windows_.emplace(window.first, std::move(window)); }
   // What lies in [first, last] is no window any more; parts of others stay.
   void Remove(u64 first, u64 last);
+  void Protect(u64 first, u64 last, int protection);
 
  private:
   std::map<u64, Window> windows_;  // by first

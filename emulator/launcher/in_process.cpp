@@ -68,6 +68,11 @@ class TemporaryDirectory {
 [[noreturn]] void RunClient(const RunOptions& options, const std::string& preloaded,
                             const std::string& mirror) {
   const char* others = ::getenv("LD_PRELOAD");
+  // A program with AddressSanitizer insists on being first, where nobody tells it otherwise.
+  const char* of_asan = ::getenv("ASAN_OPTIONS");
+  const std::string asan = fmt::format("{}verify_asan_link_order=0",
+                                       of_asan == nullptr ? "" : of_asan + std::string(":"));
+  ::setenv("ASAN_OPTIONS", asan.c_str(), 1);
   const std::string all = others == nullptr ? preloaded : preloaded + ":" + others;
   std::error_code error;
   ::setenv("LD_PRELOAD", all.c_str(), 1);

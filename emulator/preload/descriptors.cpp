@@ -203,6 +203,12 @@ VFIOLAB_INTERPOSED int munmap(void* at, size_t length) {
   return result;
 }
 
+VFIOLAB_INTERPOSED int mprotect(void* at, size_t length, int protection) noexcept {
+  Host* host = Host::WithWindows();
+  return host == nullptr ? real(mprotect)(at, length, protection)
+                         : static_cast<int>(Answer(host->Protect(Address(at), length, protection)));
+}
+
 VFIOLAB_INTERPOSED int setrlimit64(__rlimit_resource_t resource, const rlimit64* limit) {
   const int result = real(setrlimit64)(resource, limit);
   if (Host* host = resource == RLIMIT_MEMLOCK ? Host::Get() : nullptr) host->RefreshLimits();

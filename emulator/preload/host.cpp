@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <pthread.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -244,6 +245,17 @@ Result<u64> Host::Mmap(u64 address, u64 length, int protection, int flags, int f
 void Host::ForgetWindows(u64 address, u64 length) {
   const Turn turn(*this);
   process_.ForgetWindows(address, length);
+}
+
+// What is memory of the kernel's it protects; registers stay out of reach.
+Result<> Host::Protect(u64 address, u64 length, int protection) {
+  const Turn turn(*this);
+  const auto* window = process_.FindWindow(address);
+  if (window == nullptr || !window->traps)
+    if (real(mprotect)(reinterpret_cast<void*>(address), length, protection) != 0)
+      return Fail(errno, "mprotect");
+  process_.ProtectWindows(address, length, protection);
+  return {};
 }
 
 void Host::RefreshLimits() {

@@ -55,6 +55,8 @@ class Host {
   Result<u64> Mmap(u64 address, u64 length, int protection, int flags, int fd, u64 offset);
   // Memory of this process has gone, or another has come in its place.
   void ForgetWindows(u64 address, u64 length);
+  // mprotect.
+  Result<> Protect(u64 address, u64 length, int protection);
   void RefreshLimits();
 
   Result<struct stat> Stat(const std::string& path, bool follow);

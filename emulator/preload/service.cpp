@@ -9,9 +9,11 @@ namespace vfiolab::preload {
 
 Service::Service(Step step)
     : step_(std::move(step)), wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
-  // Signals are the client's own affair.
+  // Signals are the client's own affair; but the faults of copies are to be seen to.
   sigset_t all, before;
   ::sigfillset(&all);
+  ::sigdelset(&all, SIGSEGV);
+  ::sigdelset(&all, SIGBUS);
   ::pthread_sigmask(SIG_SETMASK, &all, &before);
   std::thread([this] { Run(); }).detach();
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);

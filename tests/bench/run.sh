@@ -53,6 +53,19 @@ done
 how=()
 
 echo
+echo "In the client's own process"
+in_process() { "$build/vfiolab" run --in-process -t tests/bench/topology.json -- "$build/bench_client" "$@"; }
+declare -A library
+while read -r name nanoseconds; do library[$name]=$nanoseconds; done < <("$build/bench_library")
+printf '%-46s %7s ns\n' "library: GET_INFO" "${library[info]}" "library: pread of config space" "${library[config]}" \
+  "library: MAP_DMA + UNMAP_DMA of 4 KiB" "${library[map]}" \
+  "run --in-process: GET_REGION_INFO" "$(in_process ioctl $bdf)" \
+  "run --in-process: pread of config space" "$(in_process config $bdf)" \
+  "run --in-process: MAP_DMA + UNMAP_DMA of 4 KiB" "$(in_process map $bdf 1 4096)"
+printf '%-46s %7s ns  ratio %s to a bare SIGSEGV handler\n' "a load of a mapped register" "${library[trap]}" \
+  "$(ratio "${library[trap]}" "${library[bare-fault]}")"
+
+echo
 echo "MAP_DMA + UNMAP_DMA"
 base=$(in_vfiolab map $bdf 1 4096)
 printf '%-46s %7s ns\n' "4 KiB, 1 live mapping" "$base"

@@ -2,7 +2,7 @@
 # The machine in the client's own process.
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
-need python3 lspci bash
+need python3 lspci bash gdb valgrind gcc
 
 export TMPDIR=$WORK/tmp
 mkdir "$TMPDIR"
@@ -33,6 +33,14 @@ container = os.open("/dev/vfio/vfio", os.O_RDWR)
 print("api", fcntl.ioctl(container, 0x3b64), "type1", fcntl.ioctl(container, 0x3b65, 1))'
 check "programs below sh, env and timeout find it" says "everything worked" here edu \
   sh -c 'env A=b timeout 30 "$0" 0000:01:00.0' "$EDU_DRIVER"
+for sanitizer in address thread; do
+  gcc -g -fsanitize=$sanitizer -o "$WORK/edu_$sanitizer" "$SOURCE_DIR/examples/edu_driver.c"
+  check "a program with -fsanitize=$sanitizer works" says "everything worked" here edu "$WORK/edu_$sanitizer" 0000:01:00.0
+done
+check "a program works in gdb" says "everything worked" here edu gdb -q -batch \
+  -ex 'handle SIGSEGV nostop noprint pass' -ex run --args "$EDU_DRIVER" 0000:01:00.0
+check "a program works in valgrind, with the registers as they are at each instruction" \
+  says "everything worked" here edu valgrind -q --vex-iropt-register-updates=allregs-at-each-insn "$EDU_DRIVER" 0000:01:00.0
 check "an unbind waits until the device is closed by another thread" says "^unbound$" here edu python3 -c '
 import fcntl, os, struct, threading, time
 container = os.open("/dev/vfio/vfio", os.O_RDWR)

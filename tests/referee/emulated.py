@@ -42,8 +42,8 @@ def machine_with(machine_dir, version):
         yield copy
 
 
-def play_together(vfiolab, player, machine_dir, traces, timeout, exact):
-    """Plays traces (name -> text) one after the other in one run, as a guest does."""
+def play_together(vfiolab, player, machine_dir, traces, timeout, options):
+    """Plays traces (name -> text) one after the other in one run (with these options), as a guest does."""
     with tempfile.TemporaryDirectory() as scratch:
         given = pathlib.Path(scratch, "in")
         out = pathlib.Path(scratch, "out")
@@ -51,7 +51,7 @@ def play_together(vfiolab, player, machine_dir, traces, timeout, exact):
         out.mkdir()
         for number, text in enumerate(traces.values()):
             (given / f"{number:06}").write_text(text)
-        command = [str(vfiolab), "run", *["--exact"] * exact, "-t", str(machine_dir / "topology.json"), "--",
+        command = [str(vfiolab), "run", *options, "-t", str(machine_dir / "topology.json"), "--",
                    str(player), "-m", str(machine_dir / "devices"), "-o", str(out), str(given)]
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                    stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True)
@@ -67,13 +67,13 @@ def play_together(vfiolab, player, machine_dir, traces, timeout, exact):
     if len(traces) > 1:     # one is to blame: it is found alone
         alone = ({name: text} for name, text in traces.items())
         return {name: played for trace in alone
-                for name, played in play_together(vfiolab, player, machine_dir, trace, timeout, exact).items()}
+                for name, played in play_together(vfiolab, player, machine_dir, trace, timeout, options).items()}
     name, text = next(iter(traces.items()))
     print(f"emulated: {name}: {fate}: {said.strip()[-2000:]}", file=sys.stderr)
     return {name: text.rstrip("\n") + "\nhang\n"}
 
 
-def play(vfiolab, player, machine_dir, traces, version, together=1, timeout=TIMEOUT, exact=True):
+def play(vfiolab, player, machine_dir, traces, version, together=1, timeout=TIMEOUT, options=("--exact",)):
     """Plays the traces (name -> text) on the machine with a kernel of this version, so many in one run; gives
     name -> text with results."""
     vfiolab, player = pathlib.Path(vfiolab).resolve(), pathlib.Path(player).resolve()
@@ -82,6 +82,6 @@ def play(vfiolab, player, machine_dir, traces, version, together=1, timeout=TIME
     with machine_with(machine_dir, version) as machine, \
             concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
         results = {}
-        for played in pool.map(lambda part: play_together(vfiolab, player, machine, part, timeout, exact), parts):
+        for played in pool.map(lambda part: play_together(vfiolab, player, machine, part, timeout, options), parts):
             results |= played
         return results

@@ -5,6 +5,7 @@ usage: referee.py [--build DIR] [--cache DIR] [--kernel VERSION] [--machine NAME
   (nothing)            play all golden traces again on every kernel, and on vfiolab as each of them
   --sample N           the same with N random ones
   --check              replay the golden traces on vfiolab as each kernel; needs no guest
+  --check-in-process   replay those of one process on vfiolab with --in-process
   --record [TRACE...]  write results of a kernel into traces: those that lack some, or these. Of 6.12 all
                        are asked where none are named, and those are kept that 7.3 answers otherwise
   --fuzz SEED COUNT    compare COUNT random traces, and make smaller what differs
@@ -31,13 +32,13 @@ HERE = pathlib.Path(__file__).resolve().parent
 TOGETHER = 20       # traces in one machine
 
 
-def play_vfiolab(args, traces, version, exact=True):
+def play_vfiolab(args, traces, version, options=("--exact",)):
+    player = args.build / ("player_dynamic" if "--in-process" in options else "player")
     played = {}
     for machine, part in by_machine(traces):
         # In a machine of its own each trace is played once; the other way is quicker.
         together = 1 if version == NEWEST else TOGETHER
-        played |= emulated.play(args.build / "vfiolab", args.build / "player", machine, part, version, together,
-                                exact=exact)
+        played |= emulated.play(args.build / "vfiolab", player, machine, part, version, together, options=options)
     return played
 
 
@@ -78,9 +79,18 @@ def check_version(args, version, traces):
     listed, exact = golden.named_list(GOLDEN / "wrong"), version == NEWEST
     if not exact:
         listed |= golden.named_list(GOLDEN / "exact")
-    played = play_vfiolab(args, traces, version, exact)
+    played = play_vfiolab(args, traces, version, ["--exact"] * exact)
     # What is wrong as the newest may be right as another.
     return against_list(traces, played, f"vfiolab as Linux {version}", listed, exact)
+
+
+def check_in_process(args):
+    """The machine in the player's own process, which is one: traces with others are left out."""
+    wrong = golden.named_list(GOLDEN / "wrong")
+    traces = {name: text for name, text in golden.traces(NEWEST).items()
+              if name not in wrong and not any(line.startswith("fork ") for line in text.splitlines())}
+    played = play_vfiolab(args, traces, NEWEST, ["--in-process"])
+    return against_list(traces, played, "vfiolab in process", golden.named_list(GOLDEN / "in-process"))
 
 
 def check(args, names=None):
@@ -197,6 +207,7 @@ def main():
     parser.add_argument("--sample", type=int, default=0)
     parser.add_argument("--seed", type=int)
     parser.add_argument("--check", action="store_true")
+    parser.add_argument("--check-in-process", action="store_true")
     parser.add_argument("--record", nargs="*", metavar="TRACE")
     parser.add_argument("--fuzz", nargs=2, type=int, metavar=("SEED", "COUNT"))
     parser.add_argument("--planted", action="store_true")
@@ -204,6 +215,8 @@ def main():
     if not golden.is_asked(MACHINES / args.machine, args.kernel):
         parser.error(f"machine {args.machine} has no kernel {args.kernel}")
     args.build, args.cache = args.build.resolve(), args.cache.resolve()
+    if args.check_in_process:
+        return 0 if check_in_process(args) else 1
     if args.check:
         run = check
     elif args.record is not None:

@@ -237,24 +237,16 @@ void Process::Advance(Time by) {
 }
 
 Result<> Process::Load(const Window& window, u64 address, std::span<std::byte> to) {
-  Result<long> moved = 0L;
-  turn_([&] {
-    OwnCaller caller(process_, Tid());
-    moved = Finish(host_.door().Load(now(), caller, *window.file, to,
-                                     window.offset + (address - window.first)));
-  });
-  if (!moved) return Failure{std::move(moved).error()};
+  OwnCaller caller(process_, Tid());
+  TRY(Finish(host_.door().Load(now(), caller, *window.file, to,
+                               window.offset + (address - window.first))));
   return {};
 }
 
 Result<> Process::Store(const Window& window, u64 address, std::span<const std::byte> from) {
-  Result<long> moved = 0L;
-  turn_([&] {
-    OwnCaller caller(process_, Tid());
-    moved = Finish(host_.door().Store(now(), caller, *window.file, from,
-                                      window.offset + (address - window.first)));
-  });
-  if (!moved) return Failure{std::move(moved).error()};
+  OwnCaller caller(process_, Tid());
+  TRY(Finish(host_.door().Store(now(), caller, *window.file, from,
+                                window.offset + (address - window.first))));
   return {};
 }
 

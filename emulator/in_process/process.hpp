@@ -78,7 +78,7 @@ class Process final : private TrapServer {
   using Waiter = std::function<Completion(PendingCall& pending)>;
   void set_waiter(Waiter wait) { waiter_ = std::move(wait); }
   // How an access to mapped registers gets its turn, as it comes by a signal; else it has it.
-  using Turn = std::function<void(const std::function<void()>& access)>;
+  using Turn = std::function<void(const std::function<void()>& serve)>;
   void set_turn(Turn turn) { turn_ = std::move(turn); }
 
  private:
@@ -90,6 +90,7 @@ class Process final : private TrapServer {
                     Transfer transfer);
 
   // TrapServer
+  void InTurn(const std::function<void()>& serve) override { turn_ ? turn_(serve) : serve(); }
   const Windows& windows() const override { return process_.space->windows(); }
   Result<> Load(const Window& window, u64 address, std::span<std::byte> to) override;
   Result<> Store(const Window& window, u64 address, std::span<const std::byte> from) override;
@@ -99,7 +100,7 @@ class Process final : private TrapServer {
   OwnProcess process_;
   std::optional<std::chrono::steady_clock::time_point> start_;  // of real time
   Waiter waiter_;
-  Turn turn_ = [](const auto& access) { access(); };
+  Turn turn_;
   Time now_{};  // virtual time
   Trapping trapping_{*this};
 };

@@ -119,9 +119,15 @@ bool Serve(TrapServer& server, siginfo_t& info, ucontext_t& context) {
 
 bool OnFault(siginfo_t& info, ucontext_t& context) {
   const u64 fault = reinterpret_cast<u64>(info.si_addr);
-  for (TrapServer* server : Servers())
-    if (const Window* window = server->windows().Find(fault); window != nullptr && window->traps)
-      return Serve(*server, info, context);
+  bool served = false;
+  for (TrapServer* server : Servers()) {
+    const Window* window = nullptr;
+    server->InTurn([&] {
+      window = server->windows().Find(fault);
+      if (window != nullptr && window->traps) served = Serve(*server, info, context);
+    });
+    if (window != nullptr) return served;
+  }
   return false;
 }
 

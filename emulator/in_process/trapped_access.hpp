@@ -1,5 +1,6 @@
 // Loads and stores of this process on registers that it has mapped: each faults, and is made here.
 #pragma once
+#include <functional>
 #include <span>
 
 #include "base/result.hpp"
@@ -12,6 +13,8 @@ class TrapServer {
  public:
   virtual ~TrapServer() = default;
   virtual const Windows& windows() const = 0;
+  // Has `serve` called while no other thread is there.
+  virtual void InTurn(const std::function<void()>& serve) = 0;
   // The value of the result is the number of bytes moved. EIO: nothing answers.
   virtual Result<> Load(const Window& window, u64 address, std::span<std::byte> to) = 0;
   virtual Result<> Store(const Window& window, u64 address, std::span<const std::byte> from) = 0;

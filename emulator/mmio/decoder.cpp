@@ -180,7 +180,9 @@ std::optional<Kind> KindOf(const Decoded& decoded) {
 
 }  // namespace
 
-std::unique_ptr<Decoded> Decode(std::span<const std::byte> code) {
+namespace {
+
+std::unique_ptr<Decoded> DecodeAnew(std::span<const std::byte> code) {
   auto decoded = std::make_unique<Decoded>();
   if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&Decoder(), code.data(), code.size(),
                                            &decoded->instruction, decoded->operands)))
@@ -200,6 +202,29 @@ std::unique_ptr<Decoded> Decode(std::span<const std::byte> code) {
     return nullptr;
   decoded->kind = *kind;
   return decoded;
+}
+
+// What an instruction has been found to be, which may be nothing that is known.
+struct Remembered {
+  std::array<std::byte, 15> code{};
+  std::size_t size = 0;
+  std::unique_ptr<Decoded> decoded;
+};
+
+}  // namespace
+
+const Decoded* Decode(std::span<const std::byte> code) {
+  constexpr std::size_t kPlaces = 32;
+  static std::array<Remembered, kPlaces> places;
+  const u64 mixed = (LoadLittleEndian(code) ^ code.size()) * 0x9e3779b97f4a7c15;
+  Remembered& place = places[mixed >> 59];
+  if (place.size != code.size() || code.empty() ||
+      std::memcmp(place.code.data(), code.data(), code.size()) != 0) {
+    place.size = std::min(code.size(), place.code.size());
+    std::ranges::copy(code.first(place.size), place.code.begin());
+    place.decoded = DecodeAnew(code);
+  }
+  return place.decoded.get();
 }
 
 unsigned long long* GeneralRegister(user_regs_struct& registers, ZydisRegister reg) {

@@ -32,8 +32,9 @@ struct Decoded {
   std::size_t width() const { return memory->size / 8u; }
 };
 
-// Null when it is no instruction, or none that Execute() knows.
-std::unique_ptr<Decoded> Decode(std::span<const std::byte> code);
+// Null when it is no instruction, or none that Execute() knows. Valid until the next call, which
+// remembers some: drivers have few places where they touch registers. For one thread at a time.
+const Decoded* Decode(std::span<const std::byte> code);
 
 // The general register that `reg` is, or is a part of; null for any other.
 unsigned long long* GeneralRegister(user_regs_struct& registers, ZydisRegister reg);

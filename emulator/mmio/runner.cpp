@@ -123,11 +123,23 @@ vfiolab_mmio_return:
 
 namespace {
 
-// Where the instruction is put, and behind it its operand.
+// Where instructions are put, each in a slot, and behind them the operand. One that is there
+// already is not put again: the processor does not like code to change.
 struct Stage {
-  std::byte code[kPageSize];
+  static constexpr std::size_t kSlots = 32;
+  std::byte code[kSlots][kPageSize / kSlots];
   alignas(64) std::byte operand[64];
 };
+Template in_slot[Stage::kSlots];
+std::size_t current_slot = 0;
+
+std::size_t SlotOf(const Template& instruction) {
+  u64 mixed = 0;
+  std::memcpy(&mixed, instruction.bytes.data(), sizeof mixed);
+  mixed ^= instruction.reg ^ LoadLittleEndian(instruction.immediate) << 8;
+  return (mixed * 0x9e3779b97f4a7c15) >> 59;
+}
+static_assert(Stage::kSlots == std::size_t{1} << (64 - 59));
 
 // Null where no memory can be both written and executed.
 Stage* TheStage() {
@@ -160,8 +172,8 @@ const void* FreshVector() {
 constexpr std::size_t kModRm = 1, kDisplacement = 4;
 
 // The instruction with the stage's operand, and then the way back.
-void Put(const Template& instruction, Stage& stage) {
-  std::byte* at = stage.code;
+void Put(const Template& instruction, Stage& stage, std::size_t slot) {
+  std::byte* at = stage.code[slot];
   const auto put = [&](const void* bytes, std::size_t count) {
     std::memcpy(at, bytes, count);
     at += count;
@@ -189,7 +201,10 @@ Result<> Prepare(const Template& instruction, std::size_t vector_size) {
     return Fail(ENOTSUP, "these vector registers are not known");
   if (instruction.before + kModRm + kDisplacement + instruction.after > kLongest)
     return Fail(ENOTSUP, "too long with another operand");
-  Put(instruction, *stage);
+  current_slot = SlotOf(instruction);
+  if (in_slot[current_slot] == instruction) return {};
+  in_slot[current_slot] = instruction;
+  Put(instruction, *stage, current_slot);
   return {};
 }
 
@@ -201,7 +216,7 @@ void Run(user_regs_struct& registers, std::span<std::byte> vector, std::span<std
   std::ranges::copy(operand, stage.operand);
   std::ranges::copy(vector, image);
   RunState& state = vfiolab_mmio_state;
-  state = {registers, 0, stage.code, vector.empty() ? 0 : VectorMask(), image, fresh};
+  state = {registers, 0, stage.code[current_slot], vector.empty() ? 0 : VectorMask(), image, fresh};
   state.registers.eflags = (registers.eflags & kArithmeticFlags) | kAlwaysSet;
   vfiolab_mmio_run();
   state.registers.eflags =

@@ -21,6 +21,7 @@ struct Template {
   std::size_t after = 0;  // how many of `immediate`
 
   void Append(std::byte byte) { bytes[before++] = byte; }
+  bool operator==(const Template&) const = default;
 };
 
 // Puts the instruction where it can run. ENOTSUP: it becomes longer than an instruction may be; it

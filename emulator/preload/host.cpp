@@ -25,9 +25,10 @@ Host::Host(const topology::TopologySpec& spec, std::string tree)
     : tree_(std::move(tree)),
       process_(spec, fake_devices::Models(), in_process::Process::Clock::kReal),
       process_id_(::getpid()) {
-  process_.set_turn([this](const auto& access) {
+  process_.set_turn([this](const auto& serve) {
+    if (at_work > 0) return;  // a fault of our own, while this thread has its turn
     const Turn turn(*this);
-    access();
+    serve();
   });
   process_.set_waiter([this](PendingCall& pending) { return WaitFor(pending); });
 }

@@ -126,9 +126,13 @@ static void Processes() {
   Expect(system("exit 0") == 0, "system()");
   Expect(At<uint32_t>(0) == kId, "the parent's load after all that");
 
+  int seen[2];  // that it goes on: once it has ended, nobody is told
+  Require(pipe(seen) == 0, "pipe");
   const pid_t stopped = fork();
   if (stopped == 0) {
     raise(SIGSTOP);
+    char byte = 0;
+    if (read(seen[0], &byte, 1) != 1) _exit(1);
     _exit(At<uint32_t>(0) == kId ? 0 : 1);
   }
   int status = 0;
@@ -137,6 +141,7 @@ static void Processes() {
   kill(stopped, SIGCONT);
   Require(waitpid(stopped, &status, WCONTINUED) == stopped, "wait for its going on");
   Expect(WIFCONTINUED(status), "and goes on");
+  Require(write(seen[1], "", 1) == 1, "write");
   WaitFor(stopped, "then it uses the mapping");
 }
 

@@ -1,21 +1,19 @@
 #include "launcher/in_process.hpp"
 
-#include <elf.h>
-#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <array>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
 
 #include "base/trace.hpp"
-#include "base/unique_fd.hpp"
 #include "launcher/commands.hpp"
 #include "launcher/load.hpp"
+#include "process/program.hpp"
 
 namespace vfiolab::launcher {
 namespace {
@@ -30,19 +28,6 @@ Result<fs::path> FindPreloaded() {
     if (fs::exists(place / kPreloaded, error)) return fs::canonical(place / kPreloaded, error);
   return Fail(ENOENT, fmt::format("{} is neither beside {} nor where it is installed", kPreloaded,
                                   own.string()));
-}
-
-// As execvp finds it; as it is where it does not.
-std::string InPath(const std::string& command) {
-  if (command.find('/') != command.npos) return command;
-  const char* path = ::getenv("PATH");
-  for (std::string_view left = path == nullptr ? "/bin:/usr/bin" : path; !left.empty();) {
-    const std::size_t colon = left.find(':');
-    const std::string candidate = std::string(left.substr(0, colon)) + "/" + command;
-    if (::access(candidate.c_str(), X_OK) == 0) return candidate;
-    left.remove_prefix(colon == left.npos ? left.size() : colon + 1);
-  }
-  return command;
 }
 
 // A directory as long as this lives.
@@ -64,6 +49,8 @@ class TemporaryDirectory {
  private:
   std::string path_;
 };
+
+pid_t client = 0;
 
 [[noreturn]] void RunClient(const RunOptions& options, const std::string& preloaded,
                             const std::string& mirror) {
@@ -88,26 +75,11 @@ class TemporaryDirectory {
 
 }  // namespace
 
-bool IsStatic(const std::string& program) {
-  const UniqueFd file(::open(program.c_str(), O_RDONLY | O_CLOEXEC));
-  Elf64_Ehdr header{};
-  if (!file || ::pread(file.get(), &header, sizeof header, 0) != sizeof header ||
-      std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0)
-    return false;
-  for (unsigned i = 0; i < header.e_phnum; ++i) {
-    Elf64_Phdr part{};
-    const auto at = static_cast<off_t>(header.e_phoff + i * sizeof part);
-    if (::pread(file.get(), &part, sizeof part, at) != sizeof part) return false;
-    if (part.p_type == PT_INTERP) return false;
-  }
-  return true;
-}
-
 int RunInProcess(const RunOptions& options) {
   if (!LoadOrComplain(options.topology)) return kBadTopology;
   const auto preloaded = FindPreloaded();
   if (!preloaded) return Complain(preloaded.error());
-  const std::string program = InPath(options.command[0]);
+  const std::string program = FindProgram(options.command[0]);
   if (IsStatic(program))
     return Complain({ENOEXEC,
                      fmt::format("{} is linked statically: nothing can be put in front of its C "
@@ -117,10 +89,17 @@ int RunInProcess(const RunOptions& options) {
                     126);
   const TemporaryDirectory mirror;
   if (mirror.path().empty()) return Complain({errno, "no directory can be made in TMPDIR", {}});
-  const pid_t client = ::fork();
-  if (client == 0) RunClient(options, *preloaded, mirror.path());
-  for (const int signal : {SIGINT, SIGQUIT})
-    ::signal(signal, SIG_IGN);  // the client gets them, too
+  const pid_t launcher = ::getpid();
+  client = ::fork();
+  if (client == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (::getppid() != launcher) ::_exit(128 + SIGKILL);
+    RunClient(options, *preloaded, mirror.path());
+  }
+  // What the terminal sends it sends to the client as well.
+  for (const int signal : {SIGINT, SIGQUIT}) ::signal(signal, SIG_IGN);
+  for (const int signal : {SIGTERM, SIGHUP, SIGUSR1, SIGUSR2})
+    ::signal(signal, [](int number) { ::kill(client, number); });
   int status = 0;
   while (::waitpid(client, &status, 0) < 0 && errno == EINTR) continue;
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);

@@ -34,11 +34,27 @@ int RunInSession(const RunOptions& options) {
   return child->WaitForExit();
 }
 
+// Without FUSE, or a view of its own, the machine can still live in the client's process; not where
+// something was asked for that takes these.
+bool CanFallBack(const RunOptions& options) {
+  return !options.cuse && !options.exact && options.trace.empty();
+}
+
+int FallBack(const RunOptions& options, const std::string& why) {
+  fmt::print(stderr, "vfiolab: {}: the machine lives in the program's own process (--in-process)\n",
+             why);
+  return RunInProcess(options);
+}
+
 int RunAlone(const RunOptions& options) {
   const auto spec = LoadOrComplain(options.topology);
   if (!spec) return kBadTopology;
+  if (::access("/dev/fuse", R_OK | W_OK) != 0 && CanFallBack(options))
+    return FallBack(options, fmt::format("/dev/fuse cannot be opened ({})", ErrnoName(errno)));
+  if (auto entered = EnterPrivateNamespace(); !entered)
+    return CanFallBack(options) ? FallBack(options, entered.error().reason)
+                                : Complain(entered.error());
   Child::PrepareParent();
-  if (auto entered = EnterPrivateNamespace(); !entered) return Complain(entered.error());
   const auto staging = StagingDirectory();
   if (!staging) return Complain(staging.error());
   auto child = Child::Fork(options.command);

@@ -68,7 +68,7 @@ Completion Host::WaitFor(PendingCall& pending) {
 
 Host* Host::Make() {
   const AtWork working;
-  const char* topology = ::getenv("VFIOLAB_TOPOLOGY");
+  const char* topology = Topology();
   const char* tree = ::getenv("VFIOLAB_MIRROR");
   if (topology == nullptr || tree == nullptr) return nullptr;
   const auto spec = topology::LoadFile(topology, fake_devices::Models(), plugins::LoadPlugin);

@@ -1,6 +1,7 @@
 // The emulated host as the threads of this process see it: their system calls on paths and
 // descriptors of it come here.
 #pragma once
+#include <stdlib.h>
 #include <sys/stat.h>
 
 #include <array>
@@ -21,6 +22,8 @@ class Host {
  public:
   // Null where there is none: outside of `vfiolab run`, and while this library is at work itself.
   static Host* Get();
+  // The topology's path; null outside of `vfiolab run`.
+  static const char* Topology() { return ::getenv("VFIOLAB_TOPOLOGY"); }
   // The same for a descriptor: null, too, when it is not the emulated host's. Costs a few
   // nanoseconds.
   static Host* Of(int fd) {

@@ -15,6 +15,10 @@ check "a driver moves random bytes by DMA, with interrupts and mapped registers"
   says "everything worked" here edu "$EDU_DRIVER" 0000:01:00.0
 check "the command's status is that of run" exits_with 7 here edu sh -c 'exit 7'
 check "a signal that ends it is told as by a shell" exits_with $((128 + 15)) here edu sh -c 'kill $$'
+check "a signal to run reaches it" exits_with 9 bash -c '
+  "$0" run --in-process -t "$1" -- sh -c "trap \"exit 9\" TERM; echo ready; while :; do sleep 0.05; done" >"$2" & run=$!
+  for i in $(seq 100); do [ -s "$2" ] && break; sleep 0.05; done
+  kill -TERM $run; wait $run' "$VFIOLAB" "$TOPOLOGIES/edu.json" "$WORK/ready"
 check "a program that is not there is 127" exits_with 127 here edu no-such-program
 check "a program that is linked statically is refused, with what to do" \
   says "without --in-process" here edu "$BUILD_DIR/static_client" 0000:01:00.0
@@ -41,6 +45,8 @@ check "a program works in gdb" says "everything worked" here edu gdb -q -batch \
   -ex 'handle SIGSEGV nostop noprint pass' -ex run --args "$EDU_DRIVER" 0000:01:00.0
 check "a program works in valgrind, with the registers as they are at each instruction" \
   says "everything worked" here edu valgrind -q --vex-iropt-register-updates=allregs-at-each-insn "$EDU_DRIVER" 0000:01:00.0
+check "and so is one that another program starts" says "linked statically" here edu \
+  sh -c '"$0" 0000:01:00.0' "$BUILD_DIR/static_client"
 check "an unbind waits until the device is closed by another thread" says "^unbound$" here edu python3 -c '
 import fcntl, os, struct, threading, time
 container = os.open("/dev/vfio/vfio", os.O_RDWR)

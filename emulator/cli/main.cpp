@@ -24,20 +24,24 @@ int main(int argc, char** argv) {
   topology->excludes(session);
   run_command->add_option("--trace", run.trace, "write every input and output of the core here")
       ->excludes(session);
-  run_command->add_flag("--cuse", run.cuse, kCuseHelp)->excludes(session);
+  auto* cuse = run_command->add_flag("--cuse", run.cuse, kCuseHelp)->excludes(session);
   auto* no_trap = run_command->add_flag(
       "!--no-trap", run.trap,
       "do not trace the client, which then cannot map registers: for gdb, strace");
-  run_command
-      ->add_flag("--exact", run.exact,
-                 "also where FUSE has an answer of its own: read and write with a buffer that is "
-                 "not there, fsync, epoll_ctl ...; each read and write of any file takes longer")
-      ->excludes(no_trap);
+  auto* exact =
+      run_command
+          ->add_flag(
+              "--exact", run.exact,
+              "also where FUSE has an answer of its own: read and write with a buffer that is "
+              "not there, fsync, epoll_ctl ...; each read and write of any file takes longer")
+          ->excludes(no_trap);
   run_command
       ->add_flag("--in-process", run.in_process,
                  "the machine lives in the program's own process: no privileges, and faster")
       ->excludes(session)
-      ->excludes(no_trap);
+      ->excludes(no_trap)
+      ->excludes(cuse)
+      ->excludes(exact);
   run_command->add_option("command", run.command, "the program and its arguments")->required();
   run_command->prefix_command(false);
   run_command->callback([&] {

@@ -62,8 +62,8 @@ class Process final : private TrapServer {
   // `made` is a number that the kernel has made of `fd`.
   void Share(int fd, int made) { process_.descriptors.Share(fd, made); }
   bool Has(int fd) const { return Find(fd) != nullptr; }
-  // By which path a descriptor was opened; empty: by none.
-  const std::string& PathOf(int fd) const { return Find(fd)->path; }
+  // By which path a descriptor was opened; empty: by none, or it is none of ours.
+  std::string PathOf(int fd) const { return Has(fd) ? Find(fd)->path : std::string(); }
 
   Time now();
   // Lets virtual time go by, and whatever is due happen.

@@ -65,6 +65,8 @@ pid_t client = 0;
   ::setenv("LD_PRELOAD", all.c_str(), 1);
   ::setenv("VFIOLAB_TOPOLOGY", fs::absolute(options.topology, error).c_str(), 1);
   ::setenv("VFIOLAB_MIRROR", mirror.c_str(), 1);
+  if (!options.trace.empty())
+    ::setenv("VFIOLAB_TRACE", fs::absolute(options.trace, error).c_str(), 1);
   std::vector<char*> argv;
   for (const std::string& word : options.command) argv.push_back(const_cast<char*>(word.c_str()));
   argv.push_back(nullptr);
@@ -87,6 +89,7 @@ int RunInProcess(const RunOptions& options) {
                                  program),
                      {}},
                     126);
+  if (!options.trace.empty()) fs::remove(options.trace);
   const TemporaryDirectory mirror;
   if (mirror.path().empty()) return Complain({errno, "no directory can be made in TMPDIR", {}});
   const pid_t launcher = ::getpid();

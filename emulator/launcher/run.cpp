@@ -36,9 +36,7 @@ int RunInSession(const RunOptions& options) {
 
 // Without FUSE, or a view of its own, the machine can still live in the client's process; not where
 // something was asked for that takes these.
-bool CanFallBack(const RunOptions& options) {
-  return !options.cuse && !options.exact && options.trace.empty();
-}
+bool CanFallBack(const RunOptions& options) { return !options.cuse && !options.exact; }
 
 int FallBack(const RunOptions& options, const std::string& why) {
   fmt::print(stderr, "vfiolab: {}: the machine lives in the program's own process (--in-process)\n",

@@ -18,7 +18,7 @@ namespace {
 
 int StatAt(int directory, const char* path, struct stat* attributes, int flags) {
   const Own own = Find(directory, path);
-  if (!own) return real(fstatat)(directory, path, attributes, flags);
+  if (!own) return real(fstatat)(directory, own.Real(path), attributes, flags);
   const auto found = own.host->Stat(own.path, (flags & AT_SYMLINK_NOFOLLOW) == 0);
   if (!found) return errno = found.error().code, -1;
   *attributes = *found;
@@ -27,7 +27,7 @@ int StatAt(int directory, const char* path, struct stat* attributes, int flags) 
 
 ssize_t ReadLinkAt(int directory, const char* path, char* to, size_t size) {
   const Own own = Find(directory, path);
-  if (!own) return real(readlinkat)(directory, path, to, size);
+  if (!own) return real(readlinkat)(directory, own.Real(path), to, size);
   const auto target = own.host->ReadLink(own.path);
   if (!target) return errno = target.error().code, -1;
   return static_cast<ssize_t>(target->copy(to, size));
@@ -35,7 +35,7 @@ ssize_t ReadLinkAt(int directory, const char* path, char* to, size_t size) {
 
 int AccessAt(int directory, const char* path, int mode, int flags) {
   const Own own = Find(directory, path);
-  if (!own) return real(faccessat)(directory, path, mode, flags);
+  if (!own) return real(faccessat)(directory, own.Real(path), mode, flags);
   const auto found = own.host->Stat(own.path, (flags & AT_SYMLINK_NOFOLLOW) == 0);
   if (!found) return errno = found.error().code, -1;
   const unsigned wanted = static_cast<unsigned>(mode & 7);
@@ -76,7 +76,8 @@ VFIOLAB_INTERPOSED int statx(int directory, const char* path, int flags, unsigne
       return real(statx)(directory, path, flags, mask, attributes);
     if (::fstat(directory, &found) != 0) return -1;
   } else {
-    if (!Find(directory, path)) return real(statx)(directory, path, flags, mask, attributes);
+    const Own own = Find(directory, path);
+    if (!own) return real(statx)(directory, own.Real(path), flags, mask, attributes);
     if (StatAt(directory, path, &found, flags) != 0) return -1;
   }
   *attributes = {};
@@ -125,7 +126,7 @@ VFIOLAB_INTERPOSED int eaccess(const char* path, int mode) noexcept {
 
 VFIOLAB_INTERPOSED char* realpath(const char* path, char* to) noexcept {
   const Own own = Find(AT_FDCWD, path);
-  if (!own) return real(realpath)(path, to);
+  if (!own) return real(realpath)(own.Real(path), to);
   const auto found = own.host->RealPath(own.path);
   if (!found) return errno = found.error().code, nullptr;
   if (to == nullptr) return ::strdup(found->c_str());
@@ -141,19 +142,23 @@ VFIOLAB_INTERPOSED char* canonicalize_file_name(const char* path) noexcept {
 // There are none.
 VFIOLAB_INTERPOSED ssize_t getxattr(const char* path, const char* name, void* to,
                                     size_t size) noexcept {
-  if (!Find(AT_FDCWD, path)) return real(getxattr)(path, name, to, size);
+  const Own own = Find(AT_FDCWD, path);
+  if (!own) return real(getxattr)(own.Real(path), name, to, size);
   return errno = ENODATA, -1;
 }
 VFIOLAB_INTERPOSED ssize_t lgetxattr(const char* path, const char* name, void* to,
                                      size_t size) noexcept {
-  if (!Find(AT_FDCWD, path)) return real(lgetxattr)(path, name, to, size);
+  const Own own = Find(AT_FDCWD, path);
+  if (!own) return real(lgetxattr)(own.Real(path), name, to, size);
   return errno = ENODATA, -1;
 }
 VFIOLAB_INTERPOSED ssize_t listxattr(const char* path, char* to, size_t size) noexcept {
-  return Find(AT_FDCWD, path) ? 0 : real(listxattr)(path, to, size);
+  const Own own = Find(AT_FDCWD, path);
+  return own ? 0 : real(listxattr)(own.Real(path), to, size);
 }
 VFIOLAB_INTERPOSED ssize_t llistxattr(const char* path, char* to, size_t size) noexcept {
-  return Find(AT_FDCWD, path) ? 0 : real(llistxattr)(path, to, size);
+  const Own own = Find(AT_FDCWD, path);
+  return own ? 0 : real(llistxattr)(own.Real(path), to, size);
 }
 
 // ---- Modes and owners ----
@@ -174,12 +179,12 @@ Owner OwnerOf(uid_t user, gid_t group) {
 
 VFIOLAB_INTERPOSED int fchmodat(int directory, const char* path, mode_t mode, int flags) noexcept {
   const Own own = Find(directory, path);
-  if (!own) return real(fchmodat)(directory, path, mode, flags);
+  if (!own) return real(fchmodat)(directory, own.Real(path), mode, flags);
   return static_cast<int>(Answer(own.host->SetAttributes(own.path, mode, {})));
 }
 VFIOLAB_INTERPOSED int chmod(const char* path, mode_t mode) noexcept {
   const Own own = Find(AT_FDCWD, path);
-  if (!own) return real(chmod)(path, mode);
+  if (!own) return real(chmod)(own.Real(path), mode);
   return static_cast<int>(Answer(own.host->SetAttributes(own.path, mode, {})));
 }
 VFIOLAB_INTERPOSED int fchmod(int fd, mode_t mode) noexcept {
@@ -190,13 +195,13 @@ VFIOLAB_INTERPOSED int fchmod(int fd, mode_t mode) noexcept {
 VFIOLAB_INTERPOSED int fchownat(int directory, const char* path, uid_t user, gid_t group,
                                 int flags) noexcept {
   const Own own = Find(directory, path);
-  if (!own) return real(fchownat)(directory, path, user, group, flags);
+  if (!own) return real(fchownat)(directory, own.Real(path), user, group, flags);
   return static_cast<int>(
       Answer(own.host->SetAttributes(own.path, std::nullopt, OwnerOf(user, group))));
 }
 VFIOLAB_INTERPOSED int chown(const char* path, uid_t user, gid_t group) noexcept {
   const Own own = Find(AT_FDCWD, path);
-  if (!own) return real(chown)(path, user, group);
+  if (!own) return real(chown)(own.Real(path), user, group);
   return static_cast<int>(
       Answer(own.host->SetAttributes(own.path, std::nullopt, OwnerOf(user, group))));
 }

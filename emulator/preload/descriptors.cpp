@@ -221,8 +221,8 @@ VFIOLAB_INTERPOSED int setrlimit(__rlimit_resource_t resource, const rlimit* lim
 // ---- Numbers ----
 
 VFIOLAB_INTERPOSED int close(int fd) {
-  if (Host* host = Host::Of(fd)) return static_cast<int>(Answer(host->Close(fd)));
   Host::Forget(fd);
+  if (Host* host = Host::Of(fd)) return static_cast<int>(Answer(host->Close(fd)));
   return real(close)(fd);
 }
 

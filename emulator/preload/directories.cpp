@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <glob.h>
+#include <limits.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,7 +19,7 @@ using namespace vfiolab::preload;
 
 VFIOLAB_INTERPOSED DIR* opendir(const char* path) {
   const Own own = Find(AT_FDCWD, path);
-  if (!own) return real(opendir)(path);
+  if (!own) return real(opendir)(own.Real(path));
   const int fd = OpenDirectory(own, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   return fd < 0 ? nullptr : ::fdopendir(fd);
 }
@@ -31,7 +32,7 @@ VFIOLAB_INTERPOSED int scandir64(const char* path, dirent64*** names,
                                  int (*selects)(const dirent64*),
                                  int (*compare)(const dirent64**, const dirent64**)) {
   const Own own = Find(AT_FDCWD, path);
-  if (!own) return real(scandir64)(path, names, selects, compare);
+  if (!own) return real(scandir64)(own.Real(path), names, selects, compare);
   const Result<std::string> mirror = own.host->Mirror(own.path);
   if (!mirror) return errno = mirror.error().code, -1;
   return real(scandir64)(mirror->c_str(), names, selects, compare);
@@ -64,24 +65,27 @@ VFIOLAB_INTERPOSED int glob(const char* pattern, int flags, int (*on_error)(cons
   return glob64(pattern, flags, on_error, reinterpret_cast<glob64_t*>(found));
 }
 
+// Of a directory that both hosts have the real one is the better place to be.
 VFIOLAB_INTERPOSED int chdir(const char* path) noexcept {
   const Own own = Find(AT_FDCWD, path);
   Host* host = own ? own.host : Host::Get();
-  if (!own) {
-    const int result = real(chdir)(path);
-    if (result == 0 && host != nullptr) host->SetWorkingDirectory(std::nullopt);
-    return result;
-  }
-  const Result<std::string> mirror = host->Mirror(own.path);
-  if (!mirror) return errno = mirror.error().code, -1;
-  const int result = real(chdir)(mirror->c_str());
-  if (result == 0) host->SetWorkingDirectory(own.path);
-  return result;
+  const bool shared = own && host->IsShared(own.path);
+  Result<std::string> place{std::string(own.Real(path))};
+  if (own && !shared) place = host->Mirror(own.path);
+  if (!place) return errno = place.error().code, -1;
+  const int result = real(chdir)(place->c_str());
+  if (result != 0 || host == nullptr) return result;
+  char here[PATH_MAX];
+  const bool at_root = !own && real(getcwd)(here, sizeof here) != nullptr && here[1] == '\0';
+  host->SetWorkingDirectory(own       ? std::optional(own.path)
+                            : at_root ? std::optional(std::string())
+                                      : std::nullopt);
+  return 0;
 }
 VFIOLAB_INTERPOSED char* getcwd(char* to, size_t size) noexcept {
   Host* host = Host::Get();
   const auto own = host == nullptr ? std::nullopt : host->WorkingDirectory();
-  if (!own) return real(getcwd)(to, size);
+  if (!own || own->empty()) return real(getcwd)(to, size);
   if (to == nullptr) return ::strdup(own->c_str());
   if (own->size() >= size) return errno = ERANGE, nullptr;
   return std::strcpy(to, own->c_str());

@@ -33,6 +33,16 @@ Host::Host(const topology::TopologySpec& spec, std::string tree)
   process_.set_waiter([this](PendingCall& pending) { return WaitFor(pending); });
 }
 
+// Programs that come after each other write behind each other.
+void Host::TraceTo(const char* path) {
+  FILE* file = path == nullptr ? nullptr : real(fopen)(path, "ae");
+  if (file == nullptr) return;
+  process_.host().trace().SetSink([file](std::string_view line) {
+    fmt::print(file, "{}\n", line);
+    std::fflush(file);
+  });
+}
+
 void Host::TellService() {
   const auto next = process_.NextDeadline();
   const std::size_t watched = process_.WatchedEventfdCount();
@@ -82,6 +92,10 @@ Host* Host::Make() {
   const std::string here = fs::current_path(error);
   if (here.starts_with(host->tree_ + "/"))
     host->working_directory_ = here.substr(host->tree_.size());
+  if (here == "/") host->working_directory_ = "";
+  if (MayBeOwn(here) && WhoseIs(*host->process_.host().root(), here) == Whose::kShared)
+    host->working_directory_ = here;
+  host->TraceTo(::getenv("VFIOLAB_TRACE"));
   if (host->process_.error().empty()) return host;
   fmt::print(stderr, "{}\n", host->process_.error());
   return nullptr;
@@ -117,24 +131,19 @@ void Host::OnFork() {
     if (kind == Kind::kFile) kind = Kind::kLost;
 }
 
-std::optional<std::string> Host::OwnPath(int directory, const char* path) {
-  if (path == nullptr || *path == '\0') return std::nullopt;
+Host::Place Host::Locate(int directory, const char* path) {
+  if (path == nullptr || *path == '\0') return {};
   std::string full = path;
-  if (*path != '/') {
-    const Turn turn(*this);
-    if (directory == AT_FDCWD) {
-      if (!working_directory_) return std::nullopt;
-      full = *working_directory_ + "/" + path;
-    } else {
-      const auto known = directories_.find(directory);
-      if (known == directories_.end()) return std::nullopt;
-      full = known->second + "/" + path;
-    }
-  } else if (!MayBeOwn(path)) {
-    return std::nullopt;
-  }
   const Turn turn(*this);
-  return preload::OwnPath(*process_.host().root(), full);
+  if (*path != '/') {
+    const auto known = directories_.find(directory);
+    if (directory != AT_FDCWD && known == directories_.end()) return {};
+    if (directory == AT_FDCWD && !working_directory_) return {};
+    full = (directory == AT_FDCWD ? *working_directory_ : known->second) + "/" + path;
+  }
+  if (!MayBeOwn(full)) return {};
+  if (auto own = OwnPath(*process_.host().root(), full)) return {true, *std::move(own)};
+  return {false, *path == '/' ? "" : full};
 }
 
 Result<> Host::CheckHere(int fd) {
@@ -178,7 +187,7 @@ Result<> Host::SetAttributes(const std::string& path, std::optional<mode_t> mode
 Result<> Host::SetAttributes(int fd, std::optional<mode_t> mode, DeviceNode::Owner owner) {
   TRY(CheckHere(fd));
   const Turn turn(*this);
-  const std::string& path = process_.PathOf(fd);
+  const std::string path = process_.PathOf(fd);
   // Of a file that has no node: fs/libfs.c anon_inode_setattr.
   if (path.empty()) return Fail(EOPNOTSUPP, "the file has no node");
   return process_.SetAttributes(path, mode, owner);
@@ -187,10 +196,7 @@ Result<> Host::SetAttributes(int fd, std::optional<mode_t> mode, DeviceNode::Own
 Result<> Host::Close(int fd) {
   const Turn turn(*this);
   // A child of vfork, which has the memory of its parent, but not its descriptors.
-  if (::getpid() != process_id_ || !process_.Has(fd)) {
-    if (::getpid() == process_id_) kind_of[static_cast<std::size_t>(fd)] = Kind::kNone;
-    return real(close)(fd) == 0 ? Result<>{} : Fail(errno, "close");
-  }
+  if (::getpid() != process_id_) return real(close)(fd) == 0 ? Result<>{} : Fail(errno, "close");
   kind_of[static_cast<std::size_t>(fd)] = Kind::kNone;
   return process_.Close(fd);
 }
@@ -266,9 +272,10 @@ void Host::RefreshLimits() {
 
 void Host::Forget(int fd) {
   const auto at = static_cast<std::size_t>(fd);
-  if (at >= kMostDescriptors || kind_of[at] != Kind::kDirectory) return;
+  const Kind kind = at < kMostDescriptors ? kind_of[at].load() : Kind::kNone;
+  if (kind != Kind::kDirectory && kind != Kind::kLost) return;
   kind_of[at] = Kind::kNone;
-  if (Host* host = Get()) {
+  if (Host* host = kind == Kind::kDirectory ? Get() : nullptr) {
     const Turn turn(*host);
     host->directories_.erase(fd);
   }

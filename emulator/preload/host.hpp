@@ -38,9 +38,12 @@ class Host {
   }
   static constexpr std::size_t LastDescriptor() { return kMostDescriptors - 1; }
 
-  // For a path that a call is given: the path on the emulated host, in full; nothing when it is the
-  // real host's. `directory` is a descriptor, or AT_FDCWD.
-  std::optional<std::string> OwnPath(int directory, const char* path);
+  // Where a path leads that a call is given; `directory` is a descriptor, or AT_FDCWD.
+  struct Place {
+    bool is_own = false;  // on the emulated host
+    std::string path;     // in full; empty: as it was given
+  };
+  Place Locate(int directory, const char* path);
 
   Result<int> Open(const std::string& path, int flags);
   Result<int> OpenAnew(int fd, int flags);
@@ -69,12 +72,15 @@ class Host {
   // A directory of the real host with the names of that of the emulated one, and what stands for
   // the path there.
   Result<std::string> Mirror(const std::string& path);
+  // Whether both hosts have the directory.
+  bool IsShared(const std::string& path);
   // Remembers that a descriptor is of a directory of the mirror.
   void AddDirectory(int fd, std::string path);
   // Nothing: it is one of the real host.
   void SetWorkingDirectory(std::optional<std::string> path);
   std::optional<std::string> WorkingDirectory();
-  // A descriptor has gone that may have been one.
+  // A descriptor has gone that may have been one, or was of a process that this one was forked
+  // from.
   static void Forget(int fd);
 
  private:
@@ -95,6 +101,7 @@ class Host {
   dev_t NumberOf(const std::string& path);
   Result<in_process::Walked> Find(const std::string& path, bool follow);
 
+  void TraceTo(const char* path);
   // After a call: the service may have to look earlier than it knows of.
   void TellService();
   Service::Wait Step();

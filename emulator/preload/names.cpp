@@ -113,6 +113,11 @@ Result<std::string> Host::Mirror(const std::string& path) {
   return place;
 }
 
+bool Host::IsShared(const std::string& path) {
+  const Turn turn(*this);
+  return WhoseIs(*process_.host().root(), path) == Whose::kShared;
+}
+
 void Host::AddDirectory(int fd, std::string path) {
   const Turn turn(*this);
   directories_[fd] = std::move(path);

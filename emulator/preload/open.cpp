@@ -36,7 +36,7 @@ int OpenAt(int directory, const char* path, int flags, mode_t mode) {
   if (const int fd = DescriptorIn(path); fd >= 0)
     return static_cast<int>(Answer(Host::Of(fd)->OpenAnew(fd, flags)));
   const Own own = Find(directory, path);
-  if (!own) return real(openat64)(directory, path, flags, mode);
+  if (!own) return real(openat64)(directory, own.Real(path), flags, mode);
   const auto found = own.host->Stat(own.path, (flags & O_NOFOLLOW) == 0);
   if (!found) return static_cast<int>(Answer(found ? Result<>{} : Failure{found.error()}));
   if (S_ISDIR(found->st_mode)) return OpenDirectory(own, flags);
@@ -133,7 +133,8 @@ VFIOLAB_INTERPOSED int __openat64_2(int directory, const char* path, int flags) 
 }
 
 VFIOLAB_INTERPOSED FILE* fopen64(const char* path, const char* mode) {
-  if (!Find(AT_FDCWD, path)) return real(fopen64)(path, mode);
+  const Own own = Find(AT_FDCWD, path);
+  if (!own) return real(fopen64)(own.Real(path), mode);
   const int flags = FlagsOf(mode);
   if (flags < 0) return errno = EINVAL, nullptr;
   const int fd = OpenAt(AT_FDCWD, path, flags, 0);

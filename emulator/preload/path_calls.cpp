@@ -10,9 +10,8 @@ namespace vfiolab::preload {
 Own Find(int directory, const char* path) {
   Host* host = path == nullptr || (*path == '/' && !MayBeOwn(path)) ? nullptr : Host::Get();
   if (host == nullptr) return {};
-  auto own = host->OwnPath(directory, path);
-  if (!own) return {};
-  return {host, *std::move(own)};
+  auto [is_own, place] = host->Locate(directory, path);
+  return {is_own ? host : nullptr, std::move(place)};
 }
 
 int OpenDirectory(const Own& own, int flags) {

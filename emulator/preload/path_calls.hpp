@@ -6,11 +6,13 @@
 
 namespace vfiolab::preload {
 
-// The host and the path on it, when a call's path leads there.
+// Where a call's path leads: to the emulated host, or to the real one.
 struct Own {
-  Host* host = nullptr;
+  Host* host = nullptr;  // null: the real one
   std::string path;
   explicit operator bool() const { return host != nullptr; }
+  // What the real host is to be asked for, where the call said `given`.
+  const char* Real(const char* given) const { return path.empty() ? given : path.c_str(); }
 };
 
 Own Find(int directory, const char* path);

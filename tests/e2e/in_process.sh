@@ -31,6 +31,11 @@ check "lspci says the same as with FUSE" both edu lspci -vv
 check "so does a shell that looks around" both two-groups bash -euc '
   cd /sys/bus/pci/devices; echo *; pwd; cat */vendor */config | od -An -tx1 | sha256sum
   readlink -f */iommu_group; ls /sys/kernel/iommu_groups /dev/vfio; ls -d /sys/bus/*/devices | grep pci'
+check "and in the directories of both hosts" same "null,vfio,1234" "$(here edu bash -euc '
+  cd /dev; a=$([ -c null ] && echo null); cd /; b=$(cat dev/null; ls dev/vfio | grep -x vfio); cd sys/bus
+  c=$(cut -c3- pci/devices/0000:01:00.0/vendor); echo "$a,$b,$c"')"
+check "--trace writes down what goes in and out" says "ioctl /dev/vfio/vfio 0x3b71" bash -euc '
+  "$0" run --in-process --trace "$1" -t "$2" -- "$3" 0000:01:00.0 >&2; cat "$1"' "$VFIOLAB" "$WORK/trace" "$TOPOLOGIES/edu.json" "$EDU_DRIVER"
 check "a shell drives a device by the container's ioctls in Python" says "^api 0 type1 1$" here edu python3 -c '
 import fcntl, os
 container = os.open("/dev/vfio/vfio", os.O_RDWR)

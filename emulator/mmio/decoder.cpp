@@ -216,10 +216,10 @@ struct Remembered {
 const Decoded* Decode(std::span<const std::byte> code) {
   constexpr std::size_t kPlaces = 32;
   static std::array<Remembered, kPlaces> places;
+  if (code.empty()) return nullptr;
   const u64 mixed = (LoadLittleEndian(code) ^ code.size()) * 0x9e3779b97f4a7c15;
   Remembered& place = places[mixed >> 59];
-  if (place.size != code.size() || code.empty() ||
-      std::memcmp(place.code.data(), code.data(), code.size()) != 0) {
+  if (place.size != code.size() || std::memcmp(place.code.data(), code.data(), code.size()) != 0) {
     place.size = std::min(code.size(), place.code.size());
     std::ranges::copy(code.first(place.size), place.code.begin());
     place.decoded = DecodeAnew(code);

@@ -75,19 +75,20 @@ void Door::Enter(Time now, F&& text) {
   machine_.clock().AdvanceTo(now);
 }
 
-Reply Door::Leave(Reply reply) {
+void Door::Leave(Reply& reply) {
   machine_.trace().Output([&]() -> std::string {
     if (reply.deferred()) return "deferred";
     const Result<long>& value = reply.completion().value;
     return value ? fmt::format("= {}", *value) : fmt::format("= -{}", Describe(value.error()));
   });
-  return reply;
 }
 
 Reply Door::Open(Time now, CallContext& caller, FileNode& node, std::string_view path, int flags) {
   Enter(now, [&] { return fmt::format("tid={} open {} {:#o}", caller.tid(), path, flags); });
   TracedContext traced(caller, machine_.trace());
-  return Leave(node.Open(traced, flags));
+  Reply reply = node.Open(traced, flags);
+  Leave(reply);
+  return reply;
 }
 
 Reply Door::Ioctl(Time now, CallContext& caller, OpenFile& file, u32 command, u64 argument) {
@@ -95,14 +96,18 @@ Reply Door::Ioctl(Time now, CallContext& caller, OpenFile& file, u32 command, u6
     return fmt::format("tid={} ioctl {} {:#x} {:#x}", caller.tid(), file.Name(), command, argument);
   });
   TracedContext traced(caller, machine_.trace());
-  return Leave(file.Ioctl(traced, command, argument));
+  Reply reply = file.Ioctl(traced, command, argument);
+  Leave(reply);
+  return reply;
 }
 
 Reply Door::Seek(Time now, CallContext& caller, OpenFile& file, off_t offset, int whence) {
   Enter(now, [&] {
     return fmt::format("tid={} seek {} {} {}", caller.tid(), file.Name(), offset, whence);
   });
-  return Leave(file.Seek(offset, whence));
+  Reply reply = file.Seek(offset, whence);
+  Leave(reply);
+  return reply;
 }
 
 Reply Door::Read(Time now, CallContext& caller, OpenFile& file, std::span<std::byte> to,
@@ -116,7 +121,8 @@ Reply Door::Read(Time now, CallContext& caller, OpenFile& file, std::span<std::b
     machine_.trace().Output([&] {
       return "data " + Hex(to.first(static_cast<std::size_t>(*reply.completion().value)));
     });
-  return Leave(std::move(reply));
+  Leave(reply);
+  return reply;
 }
 
 Reply Door::Write(Time now, CallContext& caller, OpenFile& file, std::span<const std::byte> from,
@@ -125,7 +131,9 @@ Reply Door::Write(Time now, CallContext& caller, OpenFile& file, std::span<const
     return fmt::format("tid={} write {} {:#x} {}", caller.tid(), file.Name(), offset, Hex(from));
   });
   TracedContext traced(caller, machine_.trace());
-  return Leave(file.Write(traced, from, offset));
+  Reply reply = file.Write(traced, from, offset);
+  Leave(reply);
+  return reply;
 }
 
 Reply Door::Load(Time now, CallContext& caller, OpenFile& file, std::span<std::byte> to,
@@ -136,7 +144,8 @@ Reply Door::Load(Time now, CallContext& caller, OpenFile& file, std::span<std::b
   Reply reply = file.Load(caller, to, offset);
   if (!reply.deferred() && reply.completion().value)
     machine_.trace().Output([&] { return "data " + Hex(to); });
-  return Leave(std::move(reply));
+  Leave(reply);
+  return reply;
 }
 
 Reply Door::Store(Time now, CallContext& caller, OpenFile& file, std::span<const std::byte> from,
@@ -144,7 +153,9 @@ Reply Door::Store(Time now, CallContext& caller, OpenFile& file, std::span<const
   Enter(now, [&] {
     return fmt::format("tid={} store {} {:#x} {}", caller.tid(), file.Name(), offset, Hex(from));
   });
-  return Leave(file.Store(caller, from, offset));
+  Reply reply = file.Store(caller, from, offset);
+  Leave(reply);
+  return reply;
 }
 
 Result<u64> Door::Mmap(Time now, CallContext& caller, OpenFile& file, const MmapRequest& request) {

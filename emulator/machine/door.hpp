@@ -41,7 +41,7 @@ class Door {
  private:
   template <class F>
   void Enter(Time now, F&& text);
-  Reply Leave(Reply reply);
+  void Leave(Reply& reply);
 
   Machine& machine_;
 };

@@ -17,6 +17,7 @@
 
 #include "base/trace.hpp"
 #include "base/unique_fd.hpp"
+#include "emulated_host/host_paths.hpp"
 
 namespace vfiolab::launcher {
 namespace {
@@ -92,38 +93,28 @@ Result<> Rebuild(const std::string& directory, const std::map<std::string, std::
   return {};
 }
 
-// Directories that both sides fill; every other directory of the tree takes the host's place.
-bool IsShared(const std::string& path) {
-  static const std::set<std::string> shared{
-      "/sys",        "/sys/bus",   "/sys/class", "/sys/devices", "/sys/devices/virtual",
-      "/sys/kernel", "/sys/module"};
-  return shared.contains(path);
-}
-
-// The host's own PCI devices are not on the emulated machine.
-bool IsHidden(const std::string& path) { return path.starts_with("/sys/devices/pci"); }
-
 Result<> Merge(const std::string& tree, const std::string& path) {
   const auto host = Names(path);
   std::map<std::string, std::string> ours;
   bool rebuild = false;
   for (const std::string& name : Names(tree + path)) {
     const std::string child = path + "/" + name;
-    if (IsShared(child)) {
+    if (IsSharedDirectory(child)) {
       if (!host.contains(name)) return Fail(ENOENT, child + " is missing on this host");
       continue;
     }
     ours.emplace(name, tree + child);
     rebuild |= !host.contains(name);
   }
-  for (const std::string& name : host) rebuild |= IsHidden(path + "/" + name);
+  for (const std::string& name : host) rebuild |= IsHiddenOfHost(path + "/" + name);
   if (rebuild) {
-    TRY(Rebuild(path, ours, [&](const std::string& name) { return IsHidden(path + "/" + name); }));
+    TRY(Rebuild(path, ours,
+                [&](const std::string& name) { return IsHiddenOfHost(path + "/" + name); }));
   } else {
     for (const auto& [name, source] : ours) TRY(Bind(source, path + "/" + name));
   }
   for (const std::string& name : Names(tree + path))
-    if (IsShared(path + "/" + name)) TRY(Merge(tree, path + "/" + name));
+    if (IsSharedDirectory(path + "/" + name)) TRY(Merge(tree, path + "/" + name));
   return {};
 }
 
@@ -183,10 +174,8 @@ Result<> BuildView(const std::string& tree, bool hide_tree) {
   std::map<std::string, std::string> ours{{"vfio", tree + "/dev/vfio"}};
   const bool has_nodes = Names(tree + "/dev").size() > 1;
   if (has_nodes) ours.emplace(kNodes, tree + "/dev");
-  // A device node that the host may have too is not on the emulated machine.
-  TRY(Rebuild("/dev", ours, [](const std::string& name) {
-    return name.starts_with("vfio") || name == "iommu" || name == "uiommu";
-  }));
+  TRY(Rebuild("/dev", ours,
+              [](const std::string& name) { return IsHiddenOfHost("/dev/" + name); }));
   if (has_nodes) TRY(LinkNodes(tree));
   TRY(Merge(tree, "/sys"));
   if (hide_tree && ::umount2(tree.c_str(), MNT_DETACH) != 0) return FailErrno("unmount " + tree);

@@ -142,7 +142,7 @@ Host::Place Host::Locate(int directory, const char* path) {
     full = (directory == AT_FDCWD ? *working_directory_ : known->second) + "/" + path;
   }
   if (!MayBeOwn(full)) return {};
-  if (auto own = OwnPath(*process_.host().root(), full)) return {true, *std::move(own)};
+  if (auto own = OwnPath(process_.host().root(), full)) return {true, *std::move(own)};
   return {false, *path == '/' ? "" : full};
 }
 

@@ -24,6 +24,6 @@ Whose WhoseIs(const Directory& root, std::string_view path);
 
 // An absolute path as the emulated host knows it: links are followed, but for one at the end.
 // Nothing where it leads to what is the host's own.
-std::optional<std::string> OwnPath(const Directory& root, std::string_view path);
+std::optional<std::string> OwnPath(const std::shared_ptr<Directory>& root, std::string_view path);
 
 }  // namespace vfiolab::preload

@@ -4,32 +4,10 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <filesystem>
-#include <fstream>
 
 #include "process/eventfd_holder.hpp"
 
 namespace vfiolab::in_process {
-namespace {
-
-// How many descriptors of this process refer to the same eventfd.
-std::size_t CopiesOf(int eventfd) {
-  const auto mark_of = [](const std::string& fd) {
-    std::ifstream info("/proc/self/fdinfo/" + fd);
-    for (std::string line; std::getline(info, line);)
-      if (line.starts_with("eventfd-id:")) return line;
-    return std::string();
-  };
-  const std::string mark = mark_of(std::to_string(eventfd));
-  std::size_t copies = 0;
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd", error))
-    if (mark_of(entry.path().filename()) == mark) ++copies;
-  return copies;
-}
-
-}  // namespace
-
 // Known to the environment as long as it lives.
 class OwnEnvironment::Memory final : public DeviceMemory {
  public:
@@ -56,7 +34,8 @@ class OwnEnvironment::Watch final : public EventfdWatch {
   Watch(OwnEnvironment& all, std::list<Watched>::iterator mine) : all_(all), mine_(mine) {}
   ~Watch() override { all_.watched_.erase(mine_); }
   bool HasClients() override {
-    return CopiesOf(mine_->fd) > 1 || EventfdHolder(mine_->fd).Exists();
+    EventfdHolder holder(mine_->fd);
+    return holder.CopiesHere() > 1 || holder.Exists();
   }
 
  private:

@@ -48,8 +48,7 @@ bool OwnSpace::Read(ClientAddress from, std::span<std::byte> to) {
   if (windows_.empty()) return copy(Raw(from), to);
   return Move(Raw(from), to, copy, [](const Window& window, u64 at, std::span<std::byte> part) {
     Peer peer;
-    const Reply reply = window.file->Load(peer, part, at);
-    return (window.protection & PROT_READ) != 0 && Moved(reply);
+    return (window.protection & PROT_READ) != 0 && Moved(window.file->Load(peer, part, at));
   });
 }
 

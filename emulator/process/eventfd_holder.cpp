@@ -29,6 +29,15 @@ bool EventfdHolder::Exists() {
   return (!process_.empty() && IsAt(process_, fd_)) || Search();
 }
 
+std::size_t EventfdHolder::CopiesHere() const {
+  const std::string mark = MarkOf("self", std::to_string(eventfd_));
+  std::size_t copies = 0;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator("/proc/self/fd", error))
+    if (MarkOf("self", entry.path().filename()) == mark) ++copies;
+  return copies;
+}
+
 bool EventfdHolder::IsAt(const std::string& process, const std::string& fd) const {
   std::error_code error;
   const fs::path target = fs::read_symlink("/proc/" + process + "/fd/" + fd, error);

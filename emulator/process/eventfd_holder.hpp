@@ -3,6 +3,7 @@
 #pragma once
 #include <sys/types.h>
 
+#include <cstddef>
 #include <string>
 
 namespace vfiolab {
@@ -15,6 +16,8 @@ class EventfdHolder {
   // where there are too many descriptors to look at. Not found is one that is on its way through a
   // socket, or of a process whose first thread has ended.
   bool Exists();
+  // How many descriptors of this process refer to it.
+  std::size_t CopiesHere() const;
 
  private:
   bool IsAt(const std::string& process, const std::string& fd) const;

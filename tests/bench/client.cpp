@@ -9,10 +9,11 @@
 
 #include <sched.h>
 
-#include <algorithm>
 #include <filesystem>
 #include <functional>
 #include <vector>
+
+#include "bench/measure.hpp"
 
 namespace {
 
@@ -24,16 +25,7 @@ void Pin(const char* cpu) {
 }
 
 void Measure(int per_batch, const std::function<void()>& call) {
-  constexpr int kBatches = 41;
-  std::vector<double> batches;
-  for (int batch = -2; batch < kBatches; ++batch) {
-    const auto start = std::chrono::steady_clock::now();
-    for (int i = 0; i < per_batch; ++i) call();
-    const std::chrono::duration<double, std::nano> took = std::chrono::steady_clock::now() - start;
-    if (batch >= 0) batches.push_back(took.count() / per_batch);
-  }
-  std::nth_element(batches.begin(), batches.begin() + kBatches / 2, batches.end());
-  std::printf("%.0f\n", batches[kBatches / 2]);
+  std::printf("%.0f\n", MedianNanoseconds(per_batch, call));
 }
 
 std::string GroupOf(const std::string& bdf) {

@@ -5,12 +5,13 @@
 #include <sys/mman.h>
 #include <ucontext.h>
 
-#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
 
 #include <vfiolab/emulator.hpp>
+
+#include "bench/measure.hpp"
 
 namespace {
 
@@ -21,16 +22,7 @@ void Require(bool holds, const char* what) {
 }
 
 void Measure(const char* name, int per_batch, const std::function<void()>& call) {
-  constexpr int kBatches = 41;
-  std::vector<double> batches;
-  for (int batch = -2; batch < kBatches; ++batch) {
-    const auto start = std::chrono::steady_clock::now();
-    for (int i = 0; i < per_batch; ++i) call();
-    const std::chrono::duration<double, std::nano> took = std::chrono::steady_clock::now() - start;
-    if (batch >= 0) batches.push_back(took.count() / per_batch);
-  }
-  std::nth_element(batches.begin(), batches.begin() + kBatches / 2, batches.end());
-  printf("%s %.1f\n", name, batches[kBatches / 2]);
+  printf("%s %.1f\n", name, MedianNanoseconds(per_batch, call));
 }
 
 // A fault whose handler does nothing but go on: what any trap costs at least.

@@ -9,6 +9,7 @@
 #include "emulated_host/emulated_host.hpp"
 #include "in_process/own_caller.hpp"
 #include "in_process/own_environment.hpp"
+#include "in_process/sockets.hpp"
 #include "in_process/trapped_access.hpp"
 
 namespace vfiolab::in_process {
@@ -56,6 +57,8 @@ class Process final : private TrapServer {
   // Names, sorted.
   Result<std::vector<std::string>> List(std::string_view path);
 
+  Sockets& sockets() { return sockets_; }
+
   // Where the process has changed its limit of locked memory.
   void RefreshLimits() { process_.space->RefreshLockLimit(); }
 
@@ -102,6 +105,7 @@ class Process final : private TrapServer {
   Waiter waiter_;
   Turn turn_;
   Time now_{};  // virtual time
+  Sockets sockets_{host_, process_, [this] { return now(); }};
   Trapping trapping_{*this};
 };
 

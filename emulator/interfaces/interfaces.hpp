@@ -15,6 +15,9 @@ struct Interfaces {
   // Puts the nodes into /dev/vfio and /dev, now and whenever they change.
   void AddNodes(Directory& dev_vfio, Directory& dev);
 
+  // What its kernel has beside others in generic netlink; null.
+  NetlinkFamily* netlink_family() { return uiommu ? &uiommu->events() : nullptr; }
+
   // Those that there are.
   std::unique_ptr<vfio::Vfio> vfio;
   std::unique_ptr<uiommu::Uiommu> uiommu;

@@ -99,9 +99,8 @@ Result<> Emulation::Serve(const std::string& mount_point, FuseServer::Options op
       Stop();
       return started;
     }
-  notifier_ = std::make_unique<Notifier>(
-      *loop_, *calls_, *fuse_, cuse_.get(),
-      host_.interfaces().uiommu ? &host_.interfaces().uiommu->events() : nullptr);
+  notifier_ = std::make_unique<Notifier>(*loop_, *calls_, *fuse_, cuse_.get(),
+                                         host_.interfaces().netlink_family());
   return {};
 }
 

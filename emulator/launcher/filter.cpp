@@ -17,7 +17,7 @@
 
 #include "base/trace.hpp"
 #include "launcher/descriptor_message.hpp"
-#include "transport/client_message.hpp"
+#include "netlink/socket_call.hpp"
 #include "transport/memory_call.hpp"
 #include "transport/regular_file_call.hpp"
 #include "transport/transfer.hpp"

@@ -14,6 +14,7 @@
 #include "preload/answer.hpp"
 #include "preload/host.hpp"
 #include "preload/real.hpp"
+#include "preload/socket_calls.hpp"
 #include "process/guarded_copy.hpp"
 
 using vfiolab::u32;
@@ -53,6 +54,14 @@ ssize_t InParts(const iovec* given, int count, off_t offset, int flags, Move mov
   return moved;
 }
 
+// `made` is a number more of `fd`, or -1.
+int Shared(int fd, int made) {
+  const int error = errno;
+  Host::Share(fd, made);
+  errno = error;
+  return made;
+}
+
 bool IsOffset(off_t offset) {
   if (offset >= 0) return true;
   errno = EINVAL;
@@ -74,14 +83,15 @@ VFIOLAB_INTERPOSED int ioctl(int fd, unsigned long request, ...) {
 // ---- Reads and writes ----
 
 VFIOLAB_INTERPOSED ssize_t read(int fd, void* to, size_t size) {
-  Host* host = Host::Of(fd);
-  return host == nullptr ? real(read)(fd, to, size) : Answer(host->Read(fd, Address(to), size));
+  if (Host* host = Host::Of(fd)) return Answer(host->Read(fd, Address(to), size));
+  if (const auto got = Here(ReceiveHere, SYS_read, fd, to, size)) return *got;
+  return real(read)(fd, to, size);
 }
 
 VFIOLAB_INTERPOSED ssize_t write(int fd, const void* from, size_t size) {
-  Host* host = Host::Of(fd);
-  return host == nullptr ? real(write)(fd, from, size)
-                         : Answer(host->Write(fd, Address(from), size));
+  if (Host* host = Host::Of(fd)) return Answer(host->Write(fd, Address(from), size));
+  if (const auto sent = Here(SendHere, SYS_write, fd, from, size)) return *sent;
+  return real(write)(fd, from, size);
 }
 
 VFIOLAB_INTERPOSED ssize_t pread64(int fd, void* to, size_t size, off64_t offset) {
@@ -136,12 +146,14 @@ VFIOLAB_INTERPOSED ssize_t pwritev2(int fd, const iovec* parts, int count, off_t
 }
 
 VFIOLAB_INTERPOSED ssize_t readv(int fd, const iovec* parts, int count) {
-  return Host::Of(fd) == nullptr ? real(readv)(fd, parts, count)
-                                 : preadv64v2(fd, parts, count, -1, 0);
+  if (Host::Of(fd) != nullptr) return preadv64v2(fd, parts, count, -1, 0);
+  if (const auto got = Here(ReceiveHere, SYS_readv, fd, parts, count)) return *got;
+  return real(readv)(fd, parts, count);
 }
 VFIOLAB_INTERPOSED ssize_t writev(int fd, const iovec* parts, int count) {
-  return Host::Of(fd) == nullptr ? real(writev)(fd, parts, count)
-                                 : pwritev64v2(fd, parts, count, -1, 0);
+  if (Host::Of(fd) != nullptr) return pwritev64v2(fd, parts, count, -1, 0);
+  if (const auto sent = Here(SendHere, SYS_writev, fd, parts, count)) return *sent;
+  return real(writev)(fd, parts, count);
 }
 VFIOLAB_INTERPOSED ssize_t preadv64(int fd, const iovec* parts, int count, off64_t offset) {
   if (Host::Of(fd) == nullptr) return real(preadv64)(fd, parts, count, offset);
@@ -237,9 +249,8 @@ VFIOLAB_INTERPOSED void closefrom(int first) {
 }
 
 VFIOLAB_INTERPOSED int dup(int fd) {
-  Host* host = Host::Of(fd);
-  return host == nullptr ? real(dup)(fd)
-                         : static_cast<int>(Answer(host->Duplicate(fd, -1, 0, false)));
+  if (Host* host = Host::Of(fd)) return static_cast<int>(Answer(host->Duplicate(fd, -1, 0, false)));
+  return Shared(fd, real(dup)(fd));
 }
 VFIOLAB_INTERPOSED int dup3(int fd, int to, int flags) {
   Host* host = Host::Of(fd);
@@ -247,7 +258,7 @@ VFIOLAB_INTERPOSED int dup3(int fd, int to, int flags) {
   if (Host* closed = Host::Of(to)) closed->Close(to).IgnoreError();
   Host::Forget(to);
   return host == nullptr
-             ? real(dup3)(fd, to, flags)
+             ? Shared(fd, real(dup3)(fd, to, flags))
              : static_cast<int>(Answer(host->Duplicate(fd, to, 0, (flags & O_CLOEXEC) != 0)));
 }
 VFIOLAB_INTERPOSED int dup2(int fd, int to) {
@@ -261,7 +272,8 @@ VFIOLAB_INTERPOSED int fcntl64(int fd, int command, ...) {
   va_end(arguments);
   Host* host = Host::Of(fd);
   const bool duplicates = command == F_DUPFD || command == F_DUPFD_CLOEXEC;
-  if (host == nullptr || !duplicates) return real(fcntl64)(fd, command, argument);
+  if (!duplicates) return real(fcntl64)(fd, command, argument);
+  if (host == nullptr) return Shared(fd, real(fcntl64)(fd, command, argument));
   return static_cast<int>(Answer(
       host->Duplicate(fd, -1, static_cast<int>(Address(argument)), command == F_DUPFD_CLOEXEC)));
 }

@@ -270,11 +270,39 @@ void Host::RefreshLimits() {
   process_.RefreshLimits();
 }
 
+std::optional<long> Host::Send(const SocketCall& call) {
+  const Turn turn(*this);
+  return process_.sockets().Send(call);
+}
+
+Result<long> Host::ReceiveNow(const SocketCall& call, unsigned index) {
+  const AtWork working;
+  return process_.sockets().ReceiveNow(call, index);
+}
+
+void Host::AddGenericNetlink(int fd) {
+  if (static_cast<std::size_t>(fd) < kMostDescriptors)
+    kind_of[static_cast<std::size_t>(fd)] = Kind::kGenericNetlink;
+}
+
+void Host::Share(int fd, int made) {
+  if (made < 0) return;
+  const Kind kind = KindOf(fd);
+  if (kind == Kind::kGenericNetlink) AddGenericNetlink(made);
+  Host* host = kind == Kind::kDirectory ? Get() : nullptr;
+  if (host == nullptr) return;
+  std::string path;
+  {
+    const Turn turn(*host);
+    path = host->directories_[fd];
+  }
+  host->AddDirectory(made, std::move(path));
+}
+
 void Host::Forget(int fd) {
-  const auto at = static_cast<std::size_t>(fd);
-  const Kind kind = at < kMostDescriptors ? kind_of[at].load() : Kind::kNone;
-  if (kind != Kind::kDirectory && kind != Kind::kLost) return;
-  kind_of[at] = Kind::kNone;
+  const Kind kind = KindOf(fd);
+  if (kind == Kind::kNone || kind == Kind::kFile) return;
+  kind_of[static_cast<std::size_t>(fd)] = Kind::kNone;
   if (Host* host = kind == Kind::kDirectory ? Get() : nullptr) {
     const Turn turn(*host);
     host->directories_.erase(fd);

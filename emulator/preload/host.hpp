@@ -26,12 +26,11 @@ class Host {
   static const char* Topology() { return ::getenv("VFIOLAB_TOPOLOGY"); }
   // The same for a descriptor: null, too, when it is not the emulated host's. Costs a few
   // nanoseconds.
-  static Host* Of(int fd) {
-    return static_cast<std::size_t>(fd) < kMostDescriptors &&
-                   IsFile(kind_of[static_cast<std::size_t>(fd)].load(std::memory_order_relaxed))
-               ? Get()
-               : nullptr;
-  }
+  static Host* Of(int fd) { return IsFile(KindOf(fd)) ? Get() : nullptr; }
+  static bool IsGenericNetlink(int fd) { return KindOf(fd) == Kind::kGenericNetlink; }
+  // The same of a socket of generic netlink.
+  static Host* OfGenericNetlink(int fd) { return IsGenericNetlink(fd) ? Get() : nullptr; }
+  static void AddGenericNetlink(int fd);
   // The same where files of devices may be mapped; else null.
   static Host* WithWindows() {
     return has_windows.load(std::memory_order_relaxed) ? Get() : nullptr;
@@ -65,6 +64,10 @@ class Host {
   Result<> Protect(u64 address, u64 length, int protection);
   void RefreshLimits();
 
+  // Calls on sockets of generic netlink, as in_process/sockets.hpp has them.
+  std::optional<long> Send(const SocketCall& call);
+  Result<long> ReceiveNow(const SocketCall& call, unsigned index);
+
   Result<struct stat> Stat(const std::string& path, bool follow);
   Result<struct stat> StatDescriptor(int fd);
   Result<std::string> ReadLink(const std::string& path);
@@ -79,15 +82,21 @@ class Host {
   // Nothing: it is one of the real host.
   void SetWorkingDirectory(std::optional<std::string> path);
   std::optional<std::string> WorkingDirectory();
+  // `made` is a number that the kernel has made of `fd`, which is no file of ours.
+  static void Share(int fd, int made);
   // A descriptor has gone that may have been one, or was of a process that this one was forked
   // from.
   static void Forget(int fd);
 
  private:
   // Lost: of a process that this one was forked from.
-  enum class Kind : char { kNone, kFile, kLost, kDirectory };
+  enum class Kind : char { kNone, kFile, kLost, kDirectory, kGenericNetlink };
   static constexpr std::size_t kMostDescriptors = 1 << 16;
   inline static std::array<std::atomic<Kind>, kMostDescriptors> kind_of{};
+  static Kind KindOf(int fd) {
+    const auto at = static_cast<std::size_t>(fd);
+    return at < kMostDescriptors ? kind_of[at].load(std::memory_order_relaxed) : Kind::kNone;
+  }
   static bool IsFile(Kind kind) { return kind == Kind::kFile || kind == Kind::kLost; }
   inline static std::atomic<bool> has_windows{false};
 

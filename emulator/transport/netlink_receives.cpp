@@ -1,6 +1,5 @@
 #include "transport/netlink_receives.hpp"
 
-#include <linux/netlink.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <unistd.h>
@@ -30,96 +29,14 @@ bool MakeLookForSignals(pid_t tid, const ThreadStatus& status) {
   return false;
 }
 
-// What a socket has given.
-struct Message {
-  std::vector<std::byte> bytes;
-  u64 size;  // of the whole
-  sockaddr_nl from;
-  socklen_t from_size;
-  std::vector<std::byte> control;
-  int flags;
-
-  std::span<const std::byte> visible(u64 room) const {
-    return std::span{bytes}.first(std::min<u64>({room, size, bytes.size()}));
-  }
-};
-
-Result<Message> ReceiveFrom(const NetlinkSocket& socket, const ClientMessage& target, u32 flags) {
-  constexpr u64 kMost = 1_MiB;
-  constexpr u64 kMostControl = 4_KiB;
-  // No more is looked at: the kernel makes dumps as large as the largest room that was given.
-  std::array<std::byte, NetlinkSocket::kCarrierHead> head{};
-  const ssize_t whole =
-      ::recv(socket.fd(), head.data(), head.size(), MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT);
-  if (whole < 0) return Fail(errno, "nothing to receive");
-  const auto there = static_cast<u64>(whole);
-  const bool ours = NetlinkSocket::IsCarrier(std::span{head}.first(std::min(there, head.size())));
-  Message message{};
-  message.bytes.resize(ours ? there : std::min(target.size, kMost));
-  message.control.resize(std::min(target.control_size, kMostControl));
-  iovec part{message.bytes.data(), message.bytes.size()};
-  msghdr in{};
-  in.msg_name = &message.from;
-  in.msg_namelen = sizeof message.from;
-  in.msg_iov = &part;
-  in.msg_iovlen = 1;
-  in.msg_control = message.control.data();
-  in.msg_controllen = message.control.size();
-  const ssize_t got =
-      ::recvmsg(socket.fd(), &in, static_cast<int>(flags & MSG_PEEK) | MSG_TRUNC | MSG_DONTWAIT);
-  if (got < 0) return Fail(errno, "nothing to receive");
-  message.size = static_cast<u64>(got);
-  message.from_size = in.msg_namelen;
-  message.control.resize(in.msg_controllen);
-  message.flags = in.msg_flags & ~(MSG_TRUNC | MSG_CMSG_CLOEXEC);
-  // Another thread may have taken what was looked at.
-  if (NetlinkSocket::IsCarrier(message.visible(~u64{0}))) {
-    message.bytes.erase(message.bytes.begin(), message.bytes.begin() + NetlinkSocket::kCarrierHead);
-    message.size -= NetlinkSocket::kCarrierHead;
-  }
-  return message;
-}
-
-// net/socket.c move_addr_to_user.
-Result<> GiveName(ClientMemory& memory, const ClientMessage& target, const Message& message) {
-  int room = target.name_size;
-  if (target.header == 0) room = TRY(memory.Load<int>(ClientAddress{target.name_size_at}));
-  const int size = static_cast<int>(message.from_size);
-  if (room < 0) return Fail(EINVAL, "a name of negative size");
-  const auto bytes = BytesOf(message.from).first(static_cast<std::size_t>(std::min(room, size)));
-  TRY(memory.Write(ClientAddress{target.name}, bytes));
-  return memory.Store(ClientAddress{target.name_size_at}, size);
-}
-
-// net/socket.c ____sys_recvmsg.
-Result<long> Give(ClientMemory& memory, const ClientMessage& target, const Message& message,
-                  u32 flags) {
-  const auto visible = message.visible(target.size);
-  TRY(target.Scatter(memory, visible));
-  if (target.name != 0) TRY(GiveName(memory, target, message));
-  if (target.header != 0) {
-    const int told = message.flags | static_cast<int>(flags & MSG_CMSG_CLOEXEC) |
-                     (message.size > target.size ? MSG_TRUNC : 0);
-    if (!message.control.empty()) TRY(memory.Write(ClientAddress{target.control}, message.control));
-    TRY(memory.Store(ClientAddress{target.header + offsetof(msghdr, msg_flags)}, told));
-    TRY(memory.Store(ClientAddress{target.header + offsetof(msghdr, msg_controllen)},
-                     message.control.size()));
-  }
-  const u64 counted = (flags & MSG_TRUNC) != 0 ? message.size : visible.size();
-  if (target.length_at != 0)
-    TRY(memory.Store(ClientAddress{target.length_at}, static_cast<u32>(counted)));
-  return static_cast<long>(counted);
-}
-
 }  // namespace
 
 struct NetlinkReceives::Receive {
   std::shared_ptr<TrappedCall> call;
+  SocketCall made;
   NetlinkSocket socket;
-  u32 flags;
   bool waits;
   std::optional<Instant> deadline;  // of the socket
-  unsigned wanted;                  // messages
   unsigned done = 0;
   std::optional<Instant> no_more;  // after it no further message is waited for
   u64 number = 0;
@@ -140,18 +57,16 @@ NetlinkReceives::~NetlinkReceives() {
 }
 
 void NetlinkReceives::Take(std::shared_ptr<TrappedCall> call, NetlinkSocket socket) {
-  const auto receive =
-      std::make_shared<Receive>(Receive{.call = std::move(call), .socket = std::move(socket)});
-  const TrappedCall& made = *receive->call;
-  receive->flags = MessageFlags(made);
-  receive->waits = (receive->flags & MSG_DONTWAIT) == 0 && receive->socket.blocks();
-  receive->wanted = MessageCount(made);
-  if (const auto timeout = receive->socket.receive_timeout(); timeout && receive->waits)
+  const SocketCall made = call->AsSocketCall();
+  const bool waits = (made.flags() & MSG_DONTWAIT) == 0 && socket.blocks();
+  const auto receive = std::make_shared<Receive>(
+      Receive{.call = std::move(call), .made = made, .socket = std::move(socket), .waits = waits});
+  if (const auto timeout = receive->socket.receive_timeout(); timeout && waits)
     receive->deadline = HostClock::now() + *timeout;
-  if (made.number() == SYS_recvmmsg && made.argument(4) != 0) {
-    Caller caller(services_, made.tid());
+  if (made.number == SYS_recvmmsg && made.arguments[4] != 0) {
+    Caller caller(services_, made.tid);
     CallContext& context = caller;
-    const auto left = context.memory().Load<timespec>(ClientAddress{made.argument(4)});
+    const auto left = context.memory().Load<timespec>(ClientAddress{made.arguments[4]});
     if (!left) return receive->call->FailWith(EFAULT);
     receive->no_more = HostClock::now() + std::chrono::seconds{left->tv_sec} +
                        std::chrono::nanoseconds{left->tv_nsec};
@@ -166,14 +81,13 @@ bool NetlinkReceives::AttemptInTurn(const Held& receive) {
 
 bool NetlinkReceives::Attempt(const Held& receive) {
   receive->busy = true;
-  const bool many = receive->call->number() == SYS_recvmmsg;
   while (receive->call->waits()) {  // else its messages stay for others
     const Result<long> got = ReceiveOne(*receive);
-    if (many && got) {
+    if (receive->made.is_of_many() && got) {
       ++receive->done;
-      if ((receive->flags & MSG_WAITFORONE) != 0) receive->waits = false;
+      if ((receive->made.flags() & MSG_WAITFORONE) != 0) receive->waits = false;
       const bool in_time = !receive->no_more || HostClock::now() < *receive->no_more;
-      if (receive->done < receive->wanted && in_time) continue;
+      if (receive->done < receive->made.count() && in_time) continue;
     }
     receive->busy = false;
     if (!got && got.error().code == EAGAIN && receive->waits) return false;
@@ -189,11 +103,10 @@ bool NetlinkReceives::Attempt(const Held& receive) {
 }
 
 Result<long> NetlinkReceives::ReceiveOne(Receive& receive) {
-  Caller caller(services_, receive.call->tid());
+  Caller caller(services_, receive.made.tid);
   ClientMemory& memory = static_cast<CallContext&>(caller).memory();
-  const auto target = TRY(ClientMessage::Of(*receive.call, receive.done, memory));
-  const Message message = TRY(ReceiveFrom(receive.socket, target, receive.flags));
-  return Give(memory, target, message, receive.flags);
+  const auto target = TRY(ClientMessage::Of(receive.made, receive.done, memory));
+  return ReceiveNow(receive.socket, target, receive.made.flags(), memory);
 }
 
 void NetlinkReceives::Hold(const Held& receive) {

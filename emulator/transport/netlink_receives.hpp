@@ -4,9 +4,9 @@
 #include <chrono>
 #include <map>
 
-#include "transport/client_message.hpp"
+#include "netlink/receive.hpp"
 #include "transport/file_calls.hpp"
-#include "transport/netlink_socket.hpp"
+#include "transport/trapped_call.hpp"
 
 namespace vfiolab {
 

@@ -14,6 +14,12 @@ int TrappedCall::number() const { return is_32_bit() ? SYS_ioctl : call_.data.nr
 
 bool TrappedCall::is_32_bit() const { return call_.data.arch != AUDIT_ARCH_X86_64; }
 
+SocketCall TrappedCall::AsSocketCall() const {
+  SocketCall call{.number = number(), .tid = tid()};
+  std::ranges::copy(call_.data.args, call.arguments.begin());
+  return call;
+}
+
 int TrappedCall::descriptor() const {
   switch (number()) {
     case SYS_mmap:

@@ -11,6 +11,7 @@
 
 #include "base/bytes.hpp"
 #include "base/unique_fd.hpp"
+#include "netlink/socket_call.hpp"
 #include "process/moved_mapping.hpp"
 #include "process/turn.hpp"
 
@@ -30,6 +31,8 @@ class TrappedCall final : public CutOff {
   u64 argument(unsigned i) const { return call_.data.args[i]; }
   // Of an int or unsigned: the kernel does not look at the rest of the register.
   u32 argument32(unsigned i) const { return static_cast<u32>(argument(i)); }
+  // Of one that sends or receives.
+  SocketCall AsSocketCall() const;
   // The caller's descriptor that the call is about; of a copy, the one that is read.
   int descriptor() const;
   // The other one of a copy between descriptors.

@@ -6,7 +6,6 @@ need python3 lspci bash gdb valgrind gcc
 
 export TMPDIR=$WORK/tmp
 mkdir "$TMPDIR"
-here() { limited 60 "$VFIOLAB" run --in-process -t "$TOPOLOGIES/$1.json" -- "${@:2}"; }
 both() { # TOPOLOGY COMMAND...: says the same as with FUSE
   same "$(run_in "$@")" "$(here "$@")"
 }

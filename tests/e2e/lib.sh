@@ -96,6 +96,8 @@ run_in() {
   [ -f "$topology" ] || topology=$TOPOLOGIES/$topology.json
   limited 60 "$VFIOLAB" run -t "$topology" -- "$@"
 }
+# here TOPOLOGY COMMAND...: the same with the machine in the command's own process.
+here() { limited 60 "$VFIOLAB" run --in-process -t "$TOPOLOGIES/$1.json" -- "${@:2}"; }
 
 run_session() {
   local session=$1

@@ -12,7 +12,7 @@ with_api() {
   echo "$WORK/$1.json"
 }
 mkdir "$WORK/bin"
-cp "$VFIOLAB" "$BUILD_DIR"/examples/uiommu_events_* "$BUILD_DIR/e2e_netlink" "$WORK/bin"
+cp "$VFIOLAB" "$BUILD_DIR"/libvfiolab-preload.so "$BUILD_DIR"/examples/uiommu_events_* "$BUILD_DIR/e2e_netlink" "$WORK/bin"
 chmod -R a+rX "$WORK/bin"
 WRAPPER=(limited 60)
 
@@ -69,23 +69,31 @@ sentences() { # OPTIONS...
   check "$HOW: a message can be looked at, and is cut where there is no room" netlink peek "$@"
   check "$HOW: many messages at once are answered in their order" netlink batch "$@"
   check "$HOW: NETLINK_CAP_ACK and a full queue have their effects" netlink options "$@"
-  check "$HOW: a socket outlives the process that registered" netlink fork "$@"
+  check "$HOW: errors are recovered from, and a removal is heard of" netlink events "$@"
+  [ "$HOW" = "in process" ] ||
+    check "$HOW: a socket outlives the process that registered" netlink fork "$@"
   check "$HOW: other sockets are left alone" netlink others "$@"
 }
 HOW="traced"; sentences
 HOW="not traced"; sentences --no-trap
 HOW="with --exact"; sentences --exact
+HOW="in process"; sentences --in-process
 if command -v python3 >/dev/null; then
   check "random messages and calls do not end the emulator" \
     run_in uiommu python3 "$SOURCE_DIR/tests/e2e/clients/netlink_storm.py" 3
+  check "nor do they in the program that sends them" \
+    here uiommu python3 "$SOURCE_DIR/tests/e2e/clients/netlink_storm.py" 3
 fi
 if [ -x "$BUILD_DIR/e2e_libnl_events" ]; then
   check "a program with libnl finds the family, registers and hears of a sleep" \
     run_in uiommu "$BUILD_DIR/e2e_libnl_events"
+  check "in process, too" here uiommu "$BUILD_DIR/e2e_libnl_events"
 fi
 if command -v genl >/dev/null; then
   check "genl lists the family" says 'Name: VFIO' run_in uiommu genl ctrl list
   check "genl finds the family" says 'max attribs: 8' run_in uiommu genl ctrl get name VFIO
+  check "genl lists the family in process" says 'Name: VFIO' here uiommu genl ctrl list
+  check "and finds it" says 'max attribs: 8' here uiommu genl ctrl get name VFIO
 fi
 if command -v ip >/dev/null; then
   check "ip lists the host's links" same "$(ip -o link | cut -d: -f2)" "$(run_in uiommu ip -o link | cut -d: -f2)"

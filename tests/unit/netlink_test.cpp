@@ -7,7 +7,7 @@
 #include <catch2/catch.hpp>
 
 #include "process/thread_status.hpp"
-#include "transport/netlink_controller.hpp"
+#include "netlink/controller.hpp"
 
 using namespace vfiolab;
 

@@ -7,6 +7,7 @@
 #include <sys/epoll.h>
 #include <sys/time.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 
 #include <functional>
 #include <map>
@@ -43,11 +44,11 @@ struct Listener {
     Register(socket, family);
   }
   // A sleep that is agreed to begins and ends.
-  void ExpectSleep(pid_t sleeper) {
+  void ExpectSleep(std::future<bool> sleeper) {
     Message suspend = Receive(socket);
     Expect(IsEvent(suspend, family, kPmSuspend), "PM_SUSPEND");
     Agree(socket, family);
-    Expect(Slept(sleeper), "the machine has slept");
+    Expect(sleeper.get(), "the machine has slept");
     Message resume = Receive(socket);
     Expect(IsEvent(resume, family, kPmResume), "PM_RESUME");
     Expect(IsEmpty(socket), "no more messages");
@@ -101,10 +102,10 @@ void TestWaiting() {
   const int set = epoll_create1(0);
   epoll_event event{EPOLLIN | EPOLLET, {}};
   epoll_ctl(set, EPOLL_CTL_ADD, listener.socket, &event);
-  const pid_t sleeper = FallAsleep(50);
+  auto sleeper = FallAsleep(50);
   Expect(epoll_wait(set, &event, 1, 2000) == 1, "epoll sees the event");
   Expect(poll(&ready, 1, 0) == 1, "and poll");
-  listener.ExpectSleep(sleeper);
+  listener.ExpectSleep(std::move(sleeper));
 }
 
 void TestSignals() {
@@ -236,7 +237,7 @@ void TestOptions() {
 
 void TestFork() {
   Listener listener;
-  const pid_t sleeper = FallAsleep(150);
+  auto sleeper = FallAsleep(150);
   const pid_t heir = fork();
   if (heir == 0) {
     Message event = Receive(listener.socket);
@@ -244,8 +245,32 @@ void TestFork() {
     _exit(IsEvent(event, listener.family, kPmSuspend) ? 0 : 1);
   }
   close(listener.socket);
-  Expect(Slept(heir) && Slept(sleeper), "a child has the socket when its parent has closed it");
-  Expect(!Slept(FallAsleep()), "when nobody has it, nobody can be asked");
+  int status = 0;
+  Expect(waitpid(heir, &status, 0) == heir && status == 0 && sleeper.get(),
+         "a child has the socket when its parent has closed it");
+  Expect(!FallAsleep().get(), "when nobody has it, nobody can be asked");
+}
+
+void TestEvents() {
+  Listener listener;
+  const char* inject = "/sys/class/vfio/vfio0/inject_error";
+  auto recovery = WriteLater(inject, "normal");
+  ExpectError(listener.socket, listener.family, kErrorDetected, 2);
+  ExpectError(listener.socket, listener.family, kMmioEnabled, 5);
+  Message resume = Receive(listener.socket);
+  Expect(IsEvent(resume, listener.family, kErrorResume), "the error is over");
+  Expect(recovery.get(), "it is recovered from");
+  const auto start = Clock::now();
+  Expect(!WriteLater(inject, "normal").get(), "who does not answer does not recover");
+  Expect(SecondsSince(start) > 2.9, "after three seconds");
+  Receive(listener.socket);
+  auto removal = WriteLater("/sys/bus/pci/drivers/vfio/unbind", kEdu);
+  Message removed = Receive(listener.socket);
+  Expect(IsEvent(removed, listener.family, kRemove), "the device goes");
+  Expect(removal.wait_for(std::chrono::milliseconds{100}) == std::future_status::timeout,
+         "when it is closed");
+  close(listener.device);
+  Expect(removal.get(), "now");
 }
 
 void TestOthers() {
@@ -275,7 +300,7 @@ int main(int argc, char** argv) {
       {"family", TestFamily},   {"dump", TestDump},       {"waiting", TestWaiting},
       {"signals", TestSignals}, {"threads", TestThreads}, {"peek", TestPeek},
       {"batch", TestBatch},     {"options", TestOptions}, {"fork", TestFork},
-      {"others", TestOthers}};
+      {"events", TestEvents},   {"others", TestOthers}};
   if (argc < 2 || !tests.contains(argv[1])) return 2;
   tests.at(argv[1])();
   printf("as it should be\n");

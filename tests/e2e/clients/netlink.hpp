@@ -3,14 +3,25 @@
 #pragma once
 #include <linux/genetlink.h>
 #include <linux/netlink.h>
+#include <signal.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 
+#include <future>
 #include <vector>
 
 #include "e2e/clients/client.hpp"
 
-enum { kRegister = 9, kSuspendReply = 11, kPmSuspend = 7, kPmResume = 8 };
+enum {
+  kRemove = 1,
+  kErrorDetected = 2,
+  kMmioEnabled = 3,
+  kErrorResume = 6,
+  kPmSuspend = 7,
+  kPmResume = 8,
+  kRegister = 9,
+  kErrorReply = 10,
+  kSuspendReply = 11,
+};
 
 // A message under construction, or one that was received.
 struct Message {
@@ -115,16 +126,31 @@ inline void Agree(int socket, int family) {
   Message reply = Message::To(family, kSuspendReply, 1);
   Send(socket, AddAddress(reply).Add(8, uint32_t{0}));
 }
-
-// Asks for a sleep after a while, in another process.
-inline pid_t FallAsleep(int milliseconds = 0) {
-  const pid_t pid = fork();
-  if (pid != 0) return pid;
-  usleep(static_cast<useconds_t>(milliseconds) * 1000);
-  const int state = open("/sys/power/state", O_WRONLY);
-  _exit(state >= 0 && write(state, "mem", 3) == 3 ? 0 : 1);
+// Waits for what is about an error, and says what the client makes of it.
+inline void ExpectError(int socket, int family, int command, uint32_t answer) {
+  Message event = Receive(socket);
+  Expect(IsEvent(event, family, command), "the next step of an error");
+  Message reply = Message::To(family, kErrorReply, event.header().nlmsg_seq);
+  Send(socket, AddAddress(reply).Add(7, answer));
 }
-inline bool Slept(pid_t sleeper) {
-  int status = 0;
-  return waitpid(sleeper, &status, 0) == sleeper && status == 0;
+
+// Writes to a file of the machine after a while, in a thread that takes no signals; whether that
+// was well.
+inline std::future<bool> WriteLater(const char* path, const char* text, int milliseconds = 0) {
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  auto written = std::async(std::launch::async, [=] {
+    usleep(static_cast<useconds_t>(milliseconds) * 1000);
+    const int file = open(path, O_WRONLY);
+    Require(file >= 0, path);
+    const bool well = write(file, text, strlen(text)) == static_cast<ssize_t>(strlen(text));
+    close(file);
+    return well;
+  });
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return written;
+}
+inline std::future<bool> FallAsleep(int milliseconds = 0) {
+  return WriteLater("/sys/power/state", "mem", milliseconds);
 }

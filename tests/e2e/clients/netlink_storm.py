@@ -107,17 +107,21 @@ def is_fine():
     sock.send(message(family, 9, address() + attribute(1, struct.pack("=Q", 0x1fe)), REQUEST | ACK))
     if struct.unpack_from("=i", sock.recv(4096), 16)[0] != 0:
         return False
-    sleeper = os.fork()
-    if sleeper == 0:
+    slept = []
+
+    def sleep():
         with open("/sys/power/state", "w") as state:
             state.write("mem")
-        os._exit(0)
+        slept.append(True)
+
+    sleeper = threading.Thread(target=sleep)
+    sleeper.start()
     ready, _, _ = select.select([sock], [], [], 10)
     heard = ready and sock.recv(4096)[16] == 7
     sock.send(message(family, 11, address() + attribute(8, struct.pack("=I", 0))))
-    status = os.waitpid(sleeper, 0)[1]
+    sleeper.join()
     os.close(device)
-    return heard and status == 0
+    return heard and slept
 
 
 def main():

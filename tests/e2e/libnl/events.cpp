@@ -6,12 +6,12 @@
 #include <netlink/genl/genl.h>
 #include <netlink/netlink.h>
 #include <poll.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <future>
 #include <initializer_list>
 
 namespace {
@@ -67,12 +67,11 @@ void FindFamily(nl_sock* socket) {
 }
 
 void Sleep(nl_sock* socket) {
-  const pid_t sleeper = fork();
-  if (sleeper == 0) {
+  auto sleeper = std::async(std::launch::async, [] {
     usleep(50000);
     const int state = open("/sys/power/state", O_WRONLY);
-    _exit(write(state, "mem", 3) == 3 ? 0 : 1);
-  }
+    return write(state, "mem", 3) == 3;
+  });
   suspends = resumes = 0;
   pollfd ready{nl_socket_get_fd(socket), POLLIN, 0};
   while (suspends == 0)
@@ -80,8 +79,7 @@ void Sleep(nl_sock* socket) {
   nl_msg* reply = NewMessage(11);
   nla_put_u32(reply, 8, 0);
   Expect(Send(socket, reply) == 0, "the reply is taken");
-  int status = 0;
-  Expect(waitpid(sleeper, &status, 0) == sleeper && status == 0, "the machine has slept");
+  Expect(sleeper.get(), "the machine has slept");
   while (resumes == 0) Expect(nl_recvmsgs_default(socket) >= 0, "PM_RESUME");
 }
 

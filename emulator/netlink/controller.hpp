@@ -3,7 +3,7 @@
 #pragma once
 #include <linux/netlink.h>
 
-#include "transport/netlink_socket.hpp"
+#include "netlink/socket.hpp"
 
 namespace vfiolab {
 

@@ -1,4 +1,4 @@
-#include "transport/client_message.hpp"
+#include "netlink/socket_call.hpp"
 
 #include <limits.h>
 
@@ -27,42 +27,42 @@ Result<ClientMessage> OfHeader(ClientMemory& memory, u64 at) {
   return message;
 }
 
-Result<ClientMessage> OfCall(const TrappedCall& call, unsigned index, ClientMemory& memory) {
+Result<ClientMessage> OfCall(const SocketCall& call, unsigned index, ClientMemory& memory) {
   ClientMessage message;
-  switch (call.number()) {
+  switch (call.number) {
     case SYS_sendmsg:
     case SYS_recvmsg:
-      return OfHeader(memory, call.argument(1));
+      return OfHeader(memory, call.arguments[1]);
     case SYS_sendmmsg:
     case SYS_recvmmsg: {
-      const u64 at = call.argument(1) + index * sizeof(mmsghdr);
+      const u64 at = call.arguments[1] + index * sizeof(mmsghdr);
       message = TRY(OfHeader(memory, at));
       message.length_at = at + offsetof(mmsghdr, msg_len);
       return message;
     }
     case SYS_readv:
     case SYS_writev:
-      if (call.argument(2) > IOV_MAX) return Fail(EINVAL, "too many parts");
-      message.parts = TRY(ReadParts(memory, call.argument(1), call.argument(2)));
+      if (call.arguments[2] > IOV_MAX) return Fail(EINVAL, "too many parts");
+      message.parts = TRY(ReadParts(memory, call.arguments[1], call.arguments[2]));
       return message;
     case SYS_sendto:
-      message.name_size = static_cast<int>(call.argument(5));
-      message.name = call.argument(4);
+      message.name_size = static_cast<int>(call.arguments[5]);
+      message.name = call.arguments[4];
       break;
     case SYS_recvfrom:
-      message.name_size_at = call.argument(5);
-      message.name = call.argument(4);
+      message.name_size_at = call.arguments[5];
+      message.name = call.arguments[4];
       break;
     default:
       break;
   }
-  message.parts = {{reinterpret_cast<void*>(call.argument(1)), call.argument(2)}};
+  message.parts = {{reinterpret_cast<void*>(call.arguments[1]), call.arguments[2]}};
   return message;
 }
 
 }  // namespace
 
-Result<ClientMessage> ClientMessage::Of(const TrappedCall& call, unsigned index,
+Result<ClientMessage> ClientMessage::Of(const SocketCall& call, unsigned index,
                                         ClientMemory& memory) {
   ClientMessage message = TRY(OfCall(call, index, memory));
   for (const iovec& part : message.parts) message.size += part.iov_len;
@@ -90,24 +90,23 @@ Result<> ClientMessage::Scatter(ClientMemory& memory, std::span<const std::byte>
   return {};
 }
 
-u32 MessageFlags(const TrappedCall& call) {
-  switch (call.number()) {
+u32 SocketCall::flags() const {
+  switch (number) {
     case SYS_sendmsg:
     case SYS_recvmsg:
-      return call.argument32(2);
+      return static_cast<u32>(arguments[2]);
     case SYS_sendto:
     case SYS_recvfrom:
     case SYS_sendmmsg:
     case SYS_recvmmsg:
-      return call.argument32(3);
+      return static_cast<u32>(arguments[3]);
     default:
       return 0;
   }
 }
 
-unsigned MessageCount(const TrappedCall& call) {
-  const bool many = call.number() == SYS_sendmmsg || call.number() == SYS_recvmmsg;
-  return many ? std::min<unsigned>(call.argument32(2), IOV_MAX) : 1;
+unsigned SocketCall::count() const {
+  return is_of_many() ? std::min(static_cast<unsigned>(arguments[2]), unsigned{IOV_MAX}) : 1;
 }
 
 }  // namespace vfiolab

@@ -1,26 +1,21 @@
 // The sockets of clients that have to do with our family.
 #pragma once
+#include <chrono>
 #include <deque>
 #include <map>
 #include <set>
 
-#include "process/caller.hpp"
-#include "transport/netlink_socket.hpp"
-#include "transport/side_thread.hpp"
+#include "netlink/socket.hpp"
 
 namespace vfiolab {
 
 // In the core's turn.
 class NetlinkSockets {
  public:
-  // A copy of that descriptor, which `found` says is a socket, for a call; nothing where it is not
-  // of generic netlink.
-  std::optional<NetlinkSocket> Copy(pid_t tid, int fd, const struct statx& found);
-
   // Whether our family has ever put something into it, or may have.
   bool Knows(const NetlinkSocket& socket) const { return known_.contains(socket.cookie()); }
   // From now on it may. `fd` of `tid` is its descriptor.
-  void Learn(const NetlinkSocket& socket, pid_t tid, int fd, const struct statx& found);
+  void Learn(const NetlinkSocket& socket, pid_t tid, int fd);
 
   // A copy of a socket that is known, as long as a process has it.
   std::optional<NetlinkSocket> Find(const NetlinkPeer& peer);
@@ -43,10 +38,6 @@ class NetlinkSockets {
   // have left many that are closed.
   std::map<u64, std::pair<pid_t, int>> holders_;
   std::chrono::steady_clock::time_point looked_{};
-  // Inodes of others: each call on a socket comes here.
-  std::set<u64> foreign_;
-  // To close a copy may take long, where the client has closed its own meanwhile.
-  SideThread closer_;
 };
 
 }  // namespace vfiolab

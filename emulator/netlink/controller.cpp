@@ -1,4 +1,4 @@
-#include "transport/netlink_controller.hpp"
+#include "netlink/controller.hpp"
 
 #include <linux/genetlink.h>
 

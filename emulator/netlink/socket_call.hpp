@@ -1,4 +1,4 @@
-// The buffers that a client names in a call on a socket, or in a plain read or write.
+// The system calls that send or receive, and the buffers that a client names in them.
 #pragma once
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -9,11 +9,10 @@
 #include <vector>
 
 #include "client/client_memory.hpp"
-#include "transport/trapped_call.hpp"
 
 namespace vfiolab {
 
-// Calls that send or receive. The first three of each are of sockets alone.
+// The first three of each are of sockets alone.
 constexpr std::array kSendCalls{SYS_sendto, SYS_sendmsg, SYS_sendmmsg, SYS_write, SYS_writev};
 constexpr std::array kReceiveCalls{SYS_recvfrom, SYS_recvmsg, SYS_recvmmsg, SYS_read, SYS_readv};
 constexpr std::size_t kOfSocketsAlone = 3;
@@ -21,6 +20,20 @@ constexpr bool IsOfSocketsAlone(int call) {
   return std::ranges::count(std::span{kSendCalls}.first(kOfSocketsAlone), call) != 0 ||
          std::ranges::count(std::span{kReceiveCalls}.first(kOfSocketsAlone), call) != 0;
 }
+
+// One of them, as the kernel gets it.
+struct SocketCall {
+  int number = 0;
+  pid_t tid = 0;  // who makes it
+  std::array<u64, 6> arguments{};
+
+  int descriptor() const { return static_cast<int>(arguments[0]); }
+  // 0 where it has none.
+  u32 flags() const;
+  bool is_of_many() const { return number == SYS_sendmmsg || number == SYS_recvmmsg; }
+  // How many messages it is about.
+  unsigned count() const;
+};
 
 // Addresses are the client's; 0: there is no such thing.
 struct ClientMessage {
@@ -35,14 +48,10 @@ struct ClientMessage {
   u64 length_at = 0;  // of one of several messages
 
   // Of the `index`th message of the call. EFAULT; EMSGSIZE, EINVAL: too many parts.
-  static Result<ClientMessage> Of(const TrappedCall& call, unsigned index, ClientMemory& memory);
+  static Result<ClientMessage> Of(const SocketCall& call, unsigned index, ClientMemory& memory);
   // EFAULT.
   Result<std::vector<std::byte>> Gather(ClientMemory& memory) const;
   Result<> Scatter(ClientMemory& memory, std::span<const std::byte> bytes) const;
 };
-
-// The flags of the call; 0 where it has none. How many messages it is about.
-u32 MessageFlags(const TrappedCall& call);
-unsigned MessageCount(const TrappedCall& call);
 
 }  // namespace vfiolab

@@ -1,4 +1,4 @@
-#include "transport/netlink_socket.hpp"
+#include "netlink/socket.hpp"
 
 #include <fcntl.h>
 #include <linux/genetlink.h>
@@ -6,6 +6,7 @@
 #include <linux/sock_diag.h>
 #include <poll.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/uio.h>
 
@@ -51,6 +52,11 @@ std::optional<NetlinkSocket> NetlinkSocket::Of(UniqueFd& copy) {
 int NetlinkSocket::Option(int level, int name) const { return Get<int>(level, name); }
 
 u64 NetlinkSocket::cookie() const { return Get<u64>(SOL_SOCKET, SO_COOKIE); }
+
+u64 NetlinkSocket::inode() const {
+  struct stat found {};
+  return ::fstat(fd_.get(), &found) == 0 ? found.st_ino : 0;
+}
 
 NetlinkPeer NetlinkSocket::peer() const {
   sockaddr_nl at{};

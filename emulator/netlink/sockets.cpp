@@ -1,4 +1,4 @@
-#include "transport/netlink_sockets.hpp"
+#include "netlink/sockets.hpp"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -8,6 +8,7 @@
 #include <string_view>
 #include <tuple>
 
+#include "process/caller.hpp"
 #include "process/thread_status.hpp"
 
 namespace vfiolab {
@@ -24,25 +25,11 @@ u64 SocketOf(const std::string& link) {
 
 }  // namespace
 
-std::optional<NetlinkSocket> NetlinkSockets::Copy(pid_t tid, int fd, const struct statx& found) {
-  if (foreign_.contains(found.stx_ino)) return std::nullopt;
-  auto copy = DuplicateDescriptor(tid, fd);
-  if (!copy) return std::nullopt;
-  if (auto socket = NetlinkSocket::Of(*copy)) return socket;
-  const auto now = StatDescriptor(::getpid(), copy->get());
-  constexpr std::size_t kMost = 65536;
-  if (foreign_.size() >= kMost) foreign_.clear();
-  if (now && now->stx_ino == found.stx_ino) foreign_.insert(found.stx_ino);
-  closer_.Post([other = std::move(*copy)]() mutable { other.Reset(); });
-  return std::nullopt;
-}
-
-void NetlinkSockets::Learn(const NetlinkSocket& socket, pid_t tid, int fd,
-                           const struct statx& found) {
+void NetlinkSockets::Learn(const NetlinkSocket& socket, pid_t tid, int fd) {
   constexpr std::size_t kMost = 65536;
   const u64 cookie = socket.cookie();
   const NetlinkPeer peer = socket.peer();
-  if (peer.port != 0) places_[peer] = {cookie, found.stx_ino, tid, fd};
+  if (peer.port != 0) places_[peer] = {cookie, socket.inode(), tid, fd};
   if (!known_.insert(cookie).second) return;
   oldest_.push_back(cookie);
   if (oldest_.size() <= kMost) return;

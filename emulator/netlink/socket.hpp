@@ -25,6 +25,7 @@ class NetlinkSocket {
 
   int fd() const { return fd_.get(); }
   u64 cookie() const;  // never given twice
+  u64 inode() const;
   NetlinkPeer peer() const;
   // Whether calls may wait (O_NONBLOCK is not set), and for how long; nothing: without end.
   bool blocks() const;

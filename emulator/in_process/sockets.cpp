@@ -1,0 +1,45 @@
+#include "in_process/sockets.hpp"
+
+#include <fcntl.h>
+
+#include "netlink/receive.hpp"
+
+namespace vfiolab::in_process {
+namespace {
+
+std::optional<NetlinkSocket> Copy(int fd) {
+  UniqueFd copy(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  if (!copy) return std::nullopt;
+  return NetlinkSocket::Of(copy);
+}
+
+}  // namespace
+
+bool Sockets::IsGeneric(int fd) { return Copy(fd).has_value(); }
+
+std::optional<long> Sockets::Send(const SocketCall& call) {
+  NetlinkFamily* family = host_.interfaces().netlink_family();
+  const auto socket = family != nullptr ? Copy(call.descriptor()) : std::nullopt;
+  if (!socket) return std::nullopt;
+  if (!exchange_)
+    exchange_.emplace(*family, [this, family](pid_t tid, const NetlinkRequest& request) {
+      return host_.door().Message(now_(), tid, *family, request);
+    });
+  OwnCaller caller(process_, call.tid);
+  ClientMemory& memory = static_cast<CallContext&>(caller).memory();
+  if (!exchange_->takes_part()) return std::nullopt;
+  const auto datagrams = exchange_->Read(call, *socket, memory);
+  if (datagrams.empty()) return std::nullopt;
+  return exchange_->Send(call, *socket, datagrams, memory);
+}
+
+Result<long> Sockets::ReceiveNow(const SocketCall& call, unsigned index) {
+  const auto socket = Copy(call.descriptor());
+  if (!socket) return Fail(ENOTSOCK, "no socket of generic netlink");
+  OwnCaller caller(process_, call.tid);
+  ClientMemory& memory = static_cast<CallContext&>(caller).memory();
+  const auto target = TRY(ClientMessage::Of(call, index, memory));
+  return vfiolab::ReceiveNow(*socket, target, call.flags(), memory);
+}
+
+}  // namespace vfiolab::in_process

@@ -1,4 +1,7 @@
 // The command line: options in, one command out.
+#include <algorithm>
+#include <string_view>
+
 #include <CLI/CLI.hpp>
 
 #include "launcher/commands.hpp"
@@ -16,6 +19,11 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   app.set_version_flag("--version", VFIOLAB_VERSION);
   int status = 0;
+  // The command behind "--" is kept from CLI11, which makes two words of "[a,b]".
+  using namespace std::string_view_literals;
+  char** const dashes =
+      argc > 1 && argv[1] == "run"sv ? std::find(argv, argv + argc, "--"sv) : argv + argc;
+  char** const behind = std::min(dashes + 1, argv + argc);
 
   RunOptions run;
   CLI::App* run_command = app.add_subcommand("run", "run a program against an emulated machine");
@@ -42,9 +50,11 @@ int main(int argc, char** argv) {
       ->excludes(no_trap)
       ->excludes(cuse)
       ->excludes(exact);
-  run_command->add_option("command", run.command, "the program and its arguments")->required();
+  run_command->add_option("command", run.command, "the program and its arguments");
   run_command->prefix_command(false);
   run_command->callback([&] {
+    run.command.insert(run.command.end(), behind, argv + argc);
+    if (run.command.empty()) throw CLI::RequiredError("command");
     if (run.topology.empty() && run.session.empty())
       throw CLI::RequiredError("-t FILE or --session NAME");
     status = Run(run);
@@ -79,6 +89,6 @@ int main(int argc, char** argv) {
   compare_command->add_option("scenario", file, "scenario file (JSON)")->required();
   compare_command->callback([&] { status = Compare(file); });
 
-  CLI11_PARSE(app, argc, argv);
+  CLI11_PARSE(app, static_cast<int>(dashes - argv), argv);
   return status;
 }

@@ -33,7 +33,9 @@ check "standard input and output are the client's" \
 check "the working directory is the client's" \
   same "$WORK" "$(cd "$WORK" && run_in edu pwd)"
 check "arguments arrive as they are" \
-  same "<a b> <-t> <--> <>" "$(run_in edu printf '%s' '<a b> ' '<-t> ' '<--> ' '<>')"
+  same "<a b> <-t> <--> <> [a,b] {}" "$(run_in edu printf '%s' '<a b> ' '<-t> ' '<--> ' '<>' ' ' '[a,b]' ' {}')"
+check "an option that is none is refused" says "not expected: --bad" \
+  limited 10 "$VFIOLAB" run --bad -t "$TOPOLOGIES/edu.json" -- true
 
 run_in edu sh -c 'sleep 30 & echo $! >"$0"' "$WORK/left" || true
 check "a process that the client leaves behind ends with run" gone "$(cat "$WORK/left")"

@@ -17,10 +17,12 @@ class OpenText final : public OpenFile {
   bool is_regular() const override { return true; }
 
   Reply Read(CallContext&, std::span<std::byte> to, u64 offset) override {
-    if (offset == 0) text_ = show_();
-    if (offset >= text_.size()) return 0;
-    const std::size_t count = std::min<std::size_t>(to.size(), text_.size() - offset);
-    std::memcpy(to.data(), text_.data() + offset, count);
+    // fs/seq_file.c seq_read_iter: where the last read did not end the text is made anew.
+    if (offset == 0 || offset != end_) text_ = show_();
+    const u64 from = std::min<u64>(offset, text_.size());
+    const std::size_t count = std::min<std::size_t>(to.size(), text_.size() - from);
+    std::memcpy(to.data(), text_.data() + from, count);
+    end_ = offset + count;
     return static_cast<long>(count);
   }
 
@@ -34,6 +36,7 @@ class OpenText final : public OpenFile {
   TextFile::Show show_;
   TextFile::Store store_;
   std::string text_;
+  u64 end_ = 0;
 };
 
 }  // namespace

@@ -1,9 +1,11 @@
 // Open files of the emulator, by numbers of this process.
 #pragma once
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "base/unique_fd.hpp"
 #include "vfs/open_file.hpp"
 
 namespace vfiolab::in_process {
@@ -13,6 +15,7 @@ struct OpenDescription {
   std::shared_ptr<OpenFile> file;
   std::string path;  // by which it was opened; empty: an ioctl has opened it
   int flags;         // of open
+  u64 number = 0;    // by which other processes know it
 };
 
 // Each number is also one of the host's kernel, which gives it to nobody else meanwhile.
@@ -25,8 +28,15 @@ class Descriptors {
   Descriptors(const Descriptors&) = delete;
   Descriptors& operator=(const Descriptors&) = delete;
 
+  // What the kernel's file is called behind a descriptor (memfd_create).
+  using Name = std::function<std::string(const OpenDescription&)>;
+  void set_name(Name name) { name_ = std::move(name); }
+
+  u64 NewNumber() { return ++last_; }
   // EMFILE, ENFILE.
   Result<int> Add(OpenDescription opened);
+  // A number that is there already.
+  void Put(int fd, Shared opened);
   // `made` is a number that the kernel has made of `fd`.
   void Share(int fd, int made) { Put(made, Find(fd)); }
   // Null when it is none of ours.
@@ -34,14 +44,20 @@ class Descriptors {
     const auto at = static_cast<std::size_t>(fd);  // a negative one is beyond all
     return at < opened_.size() ? opened_[at] : none_;
   }
-  // Closes it, and returns the file if it was its last number.
+  // Closes it, and returns the file if nobody else has that.
   std::shared_ptr<OpenFile> Remove(int fd);
+  // They are another process's.
+  void Forsake() { opened_.clear(), count_ = 0; }
+  // Each number that there is.
+  std::vector<int> numbers() const;
+  std::size_t count() const { return count_; }
 
  private:
-  void Put(int fd, Shared opened);
-
   std::vector<Shared> opened_;  // by number
   Shared none_;
+  std::size_t count_ = 0;
+  u64 last_ = 0;
+  Name name_ = [](const OpenDescription&) { return "vfiolab"; };
 };
 
 }  // namespace vfiolab::in_process

@@ -14,7 +14,10 @@
 
 namespace vfiolab::in_process {
 
-OwnSpace::OwnSpace() : maps_(::open("/proc/self/maps", O_RDONLY | O_CLOEXEC)) {
+void OwnSpace::OpenMaps() { maps_.Reset(::open("/proc/self/maps", O_RDONLY | O_CLOEXEC)); }
+
+OwnSpace::OwnSpace() {
+  OpenMaps();
   ExpectFaults();
   RefreshLockLimit();
 }

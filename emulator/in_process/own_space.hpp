@@ -13,6 +13,8 @@ class OwnSpace final : public AddressSpace {
   OwnSpace();
 
   Windows& windows() { return windows_; }
+  // Where this process has become another.
+  void OpenMaps();
   // The limit of locked memory is looked up now, and else only when it seems to be reached.
   void RefreshLockLimit();
 

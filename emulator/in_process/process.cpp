@@ -47,7 +47,9 @@ Result<long> Process::Finish(Reply reply, std::string path, int flags) {
       reply.deferred() ? waiter_(*reply.pending()) : std::move(reply.completion());
   if (!completion.value || completion.opened == nullptr) return std::move(completion.value);
   if (path.empty()) flags = completion.open_flags;
-  return TRY(process_.descriptors.Add({std::move(completion.opened), std::move(path), flags}));
+  OpenDescription opened{std::move(completion.opened), std::move(path), flags};
+  if (completion.descriptor == nullptr) return TRY(process_.descriptors.Add(std::move(opened)));
+  return TRY(InstallCopy(completion.descriptor->get(), std::move(opened)));
 }
 
 Result<int> Process::Open(std::string_view path, int flags) {
@@ -59,6 +61,23 @@ Result<int> Process::Open(std::string_view path, int flags) {
   OwnCaller caller(process_, Tid());
   return static_cast<int>(
       TRY(Finish(host_.door().Open(now(), caller, *node, found.path, flags), found.path, flags)));
+}
+
+int Process::Install(int fd, OpenDescription opened) {
+  process_.descriptors.Put(fd, std::make_shared<OpenDescription>(std::move(opened)));
+  return fd;
+}
+
+void Process::Forsake() {
+  process_.descriptors.Forsake();
+  process_.space->windows().Remove(0, ~u64{0});
+  process_.space->OpenMaps();
+}
+
+Result<int> Process::InstallCopy(int fd, OpenDescription opened) {
+  const int copy = ::fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  if (copy < 0) return Fail(errno, "no descriptor is left");
+  return Install(copy, std::move(opened));
 }
 
 Result<> Process::Close(int fd) {
@@ -120,12 +139,17 @@ Result<long> Process::Read(int fd, u64 buffer, u64 size, std::optional<u64> offs
 }
 
 Result<long> Process::Write(int fd, u64 buffer, u64 size, std::optional<u64> offset) {
+  const Descriptors::Shared opened = Find(fd);
   return Move(fd, true, offset, buffer, size,
               [&](OpenFile& file, u64 from, u64 count, u64 at) -> Result<long> {
                 OwnBuffer caller(ClientAddress{from}, count, process_, Tid());
                 caller.Fetch();
                 if (file.is_regular()) TRY(caller.FromClient(caller.bytes()));
-                return Finish(host_.door().Write(now(), caller, file, caller.bytes(), at));
+                const Result<long> moved =
+                    Finish(host_.door().Write(now(), caller, file, caller.bytes(), at));
+                if (moved && file.is_regular() && written_)
+                  written_(opened->path, caller.bytes(), at);
+                return moved;
               });
 }
 
@@ -155,8 +179,11 @@ Result<long> Process::Seek(int fd, off_t offset, int whence) {
     OwnCaller caller(process_, Tid());
     return Finish(host_.door().Seek(now(), caller, *file, offset, whence));
   }
-  const off_t from = whence == SEEK_CUR ? static_cast<off_t>(file->position()) : 0;
-  if ((whence != SEEK_SET && whence != SEEK_CUR) || from + offset < 0)
+  off_t from = whence == SEEK_CUR ? static_cast<off_t>(file->position()) : 0;
+  if (whence == SEEK_END)
+    if (const auto found = Walk(host_.root(), opened->path, true))
+      from = static_cast<off_t>(found->node->size());
+  if (whence < SEEK_SET || whence > SEEK_END || from + offset < 0)
     return Fail(EINVAL, fmt::format("offset {}, whence {}", offset, whence));
   file->set_position(static_cast<u64>(from + offset));
   return from + offset;
@@ -178,8 +205,8 @@ Result<u64> Process::Mmap(u64 address, u64 length, int protection, int flags, in
   const u64 begins = TRY(host_.door().Mmap(
       now(), caller, *file,
       {.offset = offset, .length = WholePages(length), .shared = shared, .writes = writes}));
-  const int memory = file->shared_memory().fd;
-  const bool traps = environment_.IsTrap(memory, begins);
+  const auto [memory, mapped_before, answers, all_traps] = file->shared_memory();
+  const bool traps = all_traps || environment_.IsTrap(memory, begins);
   const int placement = flags & (MAP_FIXED | MAP_FIXED_NOREPLACE | MAP_32BIT);
   auto* at = reinterpret_cast<void*>(address);
   void* mapped = traps ? ::mmap(at, length, PROT_NONE,

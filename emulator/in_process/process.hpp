@@ -51,6 +51,14 @@ class Process final : private TrapServer {
   void ForgetWindows(u64 address, u64 length);
   // The one that covers the address; null: none.
   const Window* FindWindow(u64 address) const { return windows().Find(address); }
+  const Windows& windows() const override { return process_.space->windows(); }
+  // One that the process has already, as a child has those of its parent.
+  void AddWindow(Window window) { process_.space->windows().Add(std::move(window)); }
+  // Faults are not seen to any more.
+  void StopTrapping() { trapping_.reset(); }
+  // This process has become another, which has neither its descriptors nor its mappings: files go
+  // on as long as others have them.
+  void Forsake();
   // mprotect of memory where there may be devices' files; of registers it is all there is to do.
   void ProtectWindows(u64 address, u64 length, int protection);
   Result<std::string> ReadLink(std::string_view path);
@@ -61,6 +69,16 @@ class Process final : private TrapServer {
 
   // Where the process has changed its limit of locked memory.
   void RefreshLimits() { process_.space->RefreshLockLimit(); }
+
+  // A number that there is, of a file that somebody has opened; the number.
+  int Install(int fd, OpenDescription opened);
+  // A number more of that descriptor.
+  Result<int> InstallCopy(int fd, OpenDescription opened);
+  Descriptors& descriptors() { return process_.descriptors; }
+  // `written` is told of all that has been written to a file of text.
+  using Written =
+      std::function<void(const std::string& path, std::span<const std::byte> text, u64 offset)>;
+  void set_written(Written written) { written_ = std::move(written); }
 
   // `made` is a number that the kernel has made of `fd`.
   void Share(int fd, int made) { process_.descriptors.Share(fd, made); }
@@ -75,6 +93,9 @@ class Process final : private TrapServer {
   std::optional<Time> NextDeadline() const { return host_.machine().clock().NextDeadline(); }
   std::size_t WatchedEventfdCount() const { return environment_.watch_count(); }
   std::vector<int> WatchedEventfds() const { return environment_.WatchedEventfds(); }
+
+  // Whether accesses there, in memory of a device, are to trap.
+  bool IsTrap(int memory, u64 offset) const { return environment_.IsTrap(memory, offset); }
 
   // What becomes of a call that has to wait, where that is not EDEADLK: `wait` returns when it is
   // done, and lets other threads have their turn meanwhile.
@@ -94,7 +115,6 @@ class Process final : private TrapServer {
 
   // TrapServer
   void InTurn(const std::function<void()>& serve) override { turn_ ? turn_(serve) : serve(); }
-  const Windows& windows() const override { return process_.space->windows(); }
   Result<> Load(const Window& window, u64 address, std::span<std::byte> to) override;
   Result<> Store(const Window& window, u64 address, std::span<const std::byte> from) override;
 
@@ -103,10 +123,11 @@ class Process final : private TrapServer {
   OwnProcess process_;
   std::optional<std::chrono::steady_clock::time_point> start_;  // of real time
   Waiter waiter_;
+  Written written_;
   Turn turn_;
   Time now_{};  // virtual time
   Sockets sockets_{host_, process_, [this] { return now(); }};
-  Trapping trapping_{*this};
+  std::optional<Trapping> trapping_{std::in_place, static_cast<TrapServer&>(*this)};
 };
 
 }  // namespace vfiolab::in_process

@@ -18,19 +18,24 @@ std::optional<NetlinkSocket> Copy(int fd) {
 bool Sockets::IsGeneric(int fd) { return Copy(fd).has_value(); }
 
 std::optional<long> Sockets::Send(const SocketCall& call) {
-  NetlinkFamily* family = host_.interfaces().netlink_family();
-  const auto socket = family != nullptr ? Copy(call.descriptor()) : std::nullopt;
+  const auto socket = Copy(call.descriptor());
+  OwnCaller caller(process_, call.tid);
   if (!socket) return std::nullopt;
+  return Send(call, *socket, static_cast<CallContext&>(caller).memory());
+}
+
+std::optional<long> Sockets::Send(const SocketCall& call, const NetlinkSocket& socket,
+                                  ClientMemory& memory) {
+  NetlinkFamily* family = host_.interfaces().netlink_family();
+  if (family == nullptr) return std::nullopt;
   if (!exchange_)
     exchange_.emplace(*family, [this, family](pid_t tid, const NetlinkRequest& request) {
       return host_.door().Message(now_(), tid, *family, request);
     });
-  OwnCaller caller(process_, call.tid);
-  ClientMemory& memory = static_cast<CallContext&>(caller).memory();
   if (!exchange_->takes_part()) return std::nullopt;
-  const auto datagrams = exchange_->Read(call, *socket, memory);
+  const auto datagrams = exchange_->Read(call, socket, memory);
   if (datagrams.empty()) return std::nullopt;
-  return exchange_->Send(call, *socket, datagrams, memory);
+  return exchange_->Send(call, socket, datagrams, memory);
 }
 
 Result<long> Sockets::ReceiveNow(const SocketCall& call, unsigned index) {

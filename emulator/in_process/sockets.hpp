@@ -20,6 +20,9 @@ class Sockets {
 
   // The call's value; nothing: the kernel has to make the call.
   std::optional<long> Send(const SocketCall& call);
+  // The same of another process.
+  std::optional<long> Send(const SocketCall& call, const NetlinkSocket& socket,
+                           ClientMemory& memory);
   // The `index`th message of the call; the number of its bytes. EAGAIN: there is none now. Needs no
   // turn.
   Result<long> ReceiveNow(const SocketCall& call, unsigned index);

@@ -1,5 +1,6 @@
 // Where files of devices are mapped in this process.
 #pragma once
+#include <algorithm>
 #include <map>
 #include <memory>
 
@@ -19,6 +20,11 @@ struct Window {
 class Windows {
  public:
   bool empty() const { return windows_.empty(); }
+  bool Has(const OpenFile& file) const {
+    return std::ranges::any_of(windows_,
+                               [&](const auto& at) { return at.second.file.get() == &file; });
+  }
+  const std::map<u64, Window>& all() const { return windows_; }
   // The one that covers the address; null: none.
   const Window* Find(u64 address) const;
   // The first that has a byte in [first, last]; null: none.

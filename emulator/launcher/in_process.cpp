@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 
 #include "base/trace.hpp"
 #include "launcher/commands.hpp"
@@ -75,6 +76,16 @@ pid_t client = 0;
   ::_exit(errno == ENOENT ? 127 : 126);
 }
 
+// What the client leaves behind ends with it, as it has no machine any more.
+void EndOrphans() {
+  constexpr const char* kChildren = "/proc/thread-self/children";
+  for (int status = 0; ::waitpid(-1, &status, WNOHANG) >= 0;) {
+    std::ifstream children(kChildren);
+    for (pid_t child = 0; children >> child;) ::kill(child, SIGKILL);
+    ::waitpid(-1, &status, 0);
+  }
+}
+
 }  // namespace
 
 int RunInProcess(const RunOptions& options) {
@@ -92,6 +103,7 @@ int RunInProcess(const RunOptions& options) {
   if (!options.trace.empty()) fs::remove(options.trace);
   const TemporaryDirectory mirror;
   if (mirror.path().empty()) return Complain({errno, "no directory can be made in TMPDIR", {}});
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1);
   const pid_t launcher = ::getpid();
   client = ::fork();
   if (client == 0) {
@@ -104,7 +116,8 @@ int RunInProcess(const RunOptions& options) {
   for (const int signal : {SIGTERM, SIGHUP, SIGUSR1, SIGUSR2})
     ::signal(signal, [](int number) { ::kill(client, number); });
   int status = 0;
-  while (::waitpid(client, &status, 0) < 0 && errno == EINTR) continue;
+  for (pid_t ended = 0; ended != client;) ended = ::waitpid(-1, &status, 0);
+  EndOrphans();
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 

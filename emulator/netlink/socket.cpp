@@ -28,9 +28,8 @@ u32 Random() {
   return value;
 }
 
-// By which carriers are told from what a client might send itself.
-u32 Magic() {
-  static const u32 magic = Random();
+u32& Magic() {
+  static u32 magic = Random();
   return magic;
 }
 
@@ -39,6 +38,8 @@ nlmsghdr CarrierHeader(std::size_t size) {
 }
 
 }  // namespace
+
+void NetlinkSocket::SetMagic(u32 magic) { Magic() = magic; }
 
 std::optional<NetlinkSocket> NetlinkSocket::Of(UniqueFd& copy) {
   NetlinkSocket socket(std::move(copy));

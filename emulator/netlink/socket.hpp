@@ -20,6 +20,10 @@ namespace vfiolab {
 // its flags, which are the client's, too.
 class NetlinkSocket {
  public:
+  // By which carriers are told from what a client might send itself. Processes that use the same
+  // sockets have the same; else a random one.
+  static void SetMagic(u32 magic);
+
   // Nothing where it is another kind of file.
   static std::optional<NetlinkSocket> Of(UniqueFd& copy);
 

@@ -233,16 +233,23 @@ VFIOLAB_INTERPOSED int setrlimit(__rlimit_resource_t resource, const rlimit* lim
 // ---- Numbers ----
 
 VFIOLAB_INTERPOSED int close(int fd) {
+  if (Host::IsOwn(fd)) return errno = EBADF, -1;
   Host::Forget(fd);
   if (Host* host = Host::Of(fd)) return static_cast<int>(Answer(host->Close(fd)));
   return real(close)(fd);
 }
 
 VFIOLAB_INTERPOSED int close_range(unsigned first, unsigned last, int flags) {
-  if ((flags & CLOSE_RANGE_CLOEXEC) == 0)
-    for (u64 fd = first; fd <= std::min<u64>(last, Host::LastDescriptor()); ++fd)
-      if (Host::Of(static_cast<int>(fd)) != nullptr) close(static_cast<int>(fd));
-  return real(close_range)(first, last, flags);
+  const u64 end = std::min<u64>(last, Host::LastDescriptor());
+  for (u64 fd = first; fd <= end; ++fd) {
+    if ((flags & CLOSE_RANGE_CLOEXEC) == 0 && Host::Of(static_cast<int>(fd)) != nullptr)
+      close(static_cast<int>(fd));
+    if (!Host::IsOwn(static_cast<int>(fd))) continue;
+    if (fd > first && real(close_range)(first, static_cast<unsigned>(fd - 1), flags) != 0)
+      return -1;
+    first = static_cast<unsigned>(fd + 1);
+  }
+  return first > last ? 0 : real(close_range)(first, last, flags);
 }
 VFIOLAB_INTERPOSED void closefrom(int first) {
   close_range(static_cast<unsigned>(std::max(first, 0)), ~0u, 0);
@@ -255,6 +262,7 @@ VFIOLAB_INTERPOSED int dup(int fd) {
 VFIOLAB_INTERPOSED int dup3(int fd, int to, int flags) {
   Host* host = Host::Of(fd);
   if (fd == to || to < 0) return real(dup3)(fd, to, flags);
+  if (Host::IsOwn(to)) return errno = EBADF, -1;
   if (Host* closed = Host::Of(to)) closed->Close(to).IgnoreError();
   Host::Forget(to);
   return host == nullptr

@@ -32,6 +32,28 @@ bool IsRefused(const std::string& program) {
   return true;
 }
 
+// `exec` puts the program in the place of this one.
+template <class Exec>
+int Start(const std::string& program, Exec exec) {
+  if (IsRefused(program)) return -1;
+  if (Host::Topology() == nullptr) return exec();
+  Host::BeforeExec();
+  if (::access(program.c_str(), X_OK) == 0) Host::BeforeEnd();
+  const int result = exec();
+  const int error = errno;
+  Host::AfterAll();
+  errno = error;
+  return result;
+}
+
+// `spawn` starts the program beside this one.
+template <class Spawn>
+int StartBeside(const std::string& program, Spawn spawn) {
+  if (IsRefused(program)) return ENOEXEC;
+  if (Host::Topology() != nullptr) Host::BeforeExec();
+  return spawn();
+}
+
 // The words of a call that ends with a null, as a list.
 std::vector<char*> Words(const char* first, va_list& rest) {
   std::vector<char*> words{const_cast<char*>(first)};
@@ -43,17 +65,18 @@ std::vector<char*> Words(const char* first, va_list& rest) {
 
 VFIOLAB_INTERPOSED int execve(const char* path, char* const words[],
                               char* const environment[]) noexcept {
-  return IsRefused(path) ? -1 : real(execve)(path, words, environment);
+  return Start(path, [&] { return real(execve)(path, words, environment); });
 }
 VFIOLAB_INTERPOSED int execv(const char* path, char* const words[]) noexcept {
-  return IsRefused(path) ? -1 : real(execv)(path, words);
+  return Start(path, [&] { return real(execv)(path, words); });
 }
 VFIOLAB_INTERPOSED int execvpe(const char* command, char* const words[],
                                char* const environment[]) noexcept {
-  return IsRefused(vfiolab::FindProgram(command)) ? -1 : real(execvpe)(command, words, environment);
+  return Start(vfiolab::FindProgram(command),
+               [&] { return real(execvpe)(command, words, environment); });
 }
 VFIOLAB_INTERPOSED int execvp(const char* command, char* const words[]) noexcept {
-  return IsRefused(vfiolab::FindProgram(command)) ? -1 : real(execvp)(command, words);
+  return Start(vfiolab::FindProgram(command), [&] { return real(execvp)(command, words); });
 }
 VFIOLAB_INTERPOSED int execl(const char* path, const char* first, ...) noexcept {
   va_list rest;
@@ -82,14 +105,14 @@ VFIOLAB_INTERPOSED int posix_spawn(pid_t* pid, const char* path,
                                    const posix_spawn_file_actions_t* actions,
                                    const posix_spawnattr_t* attributes, char* const words[],
                                    char* const environment[]) noexcept {
-  return IsRefused(path) ? ENOEXEC
-                         : real(posix_spawn)(pid, path, actions, attributes, words, environment);
+  return StartBeside(
+      path, [&] { return real(posix_spawn)(pid, path, actions, attributes, words, environment); });
 }
 VFIOLAB_INTERPOSED int posix_spawnp(pid_t* pid, const char* command,
                                     const posix_spawn_file_actions_t* actions,
                                     const posix_spawnattr_t* attributes, char* const words[],
                                     char* const environment[]) noexcept {
-  return IsRefused(vfiolab::FindProgram(command))
-             ? ENOEXEC
-             : real(posix_spawnp)(pid, command, actions, attributes, words, environment);
+  return StartBeside(vfiolab::FindProgram(command), [&] {
+    return real(posix_spawnp)(pid, command, actions, attributes, words, environment);
+  });
 }

@@ -54,12 +54,13 @@ Result<struct stat> Host::StatNode(const in_process::Walked& found) {
 
 Result<struct stat> Host::Stat(const std::string& path, bool follow) {
   const Turn turn(*this);
+  CatchUp();
   return StatNode(TRY(Find(path, follow)));
 }
 
 Result<struct stat> Host::StatDescriptor(int fd) {
-  TRY(CheckHere(fd));
   const Turn turn(*this);
+  TRY(Learn(fd));
   const auto path = process_.PathOf(fd);
   if (path.starts_with('/')) return StatNode(TRY(Find(path, true)));
   // Opened by an ioctl: as an anonymous inode has it.
@@ -73,17 +74,20 @@ Result<struct stat> Host::StatDescriptor(int fd) {
 
 Result<std::string> Host::ReadLink(const std::string& path) {
   const Turn turn(*this);
+  CatchUp();
   return process_.ReadLink(path);
 }
 
 Result<std::string> Host::RealPath(const std::string& path) {
   const Turn turn(*this);
+  CatchUp();
   return TRY(Find(path, true)).path;
 }
 
 // What a name is does not matter to those who read it from the mirror: they ask here.
 Result<std::string> Host::Mirror(const std::string& path) {
   const Turn turn(*this);
+  CatchUp();
   const bool shared = WhoseIs(*process_.host().root(), path) == Whose::kShared;
   const in_process::Walked found = TRY(Find(path, true));
   const auto* directory = dynamic_cast<const Directory*>(found.node.get());

@@ -1,13 +1,16 @@
-// Calls on sockets: those of generic netlink may carry messages of the emulated host's family.
+// Calls on sockets: those of generic netlink may carry messages of the emulated host's family, and
+// others descriptors of its files.
 #include <linux/netlink.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <chrono>
+#include <cstring>
 
 #include "preload/answer.hpp"
 #include "preload/real.hpp"
 #include "preload/socket_calls.hpp"
+#include "preload/turn.hpp"
 
 using vfiolab::SocketCall;
 using vfiolab::u64;
@@ -51,6 +54,36 @@ long ReceiveMany(Host& host, const SocketCall& call) {
 
 }  // namespace
 
+namespace {
+
+// Each descriptor that a message carries.
+template <class Visit>
+void VisitDescriptors(const msghdr& message, Visit visit) {
+  auto* header = const_cast<msghdr*>(&message);
+  if (message.msg_controllen < sizeof(cmsghdr) || message.msg_control == nullptr) return;
+  for (cmsghdr* part = CMSG_FIRSTHDR(header); part != nullptr; part = CMSG_NXTHDR(header, part)) {
+    if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
+    for (std::size_t at = CMSG_LEN(0); at + sizeof(int) <= part->cmsg_len; at += sizeof(int)) {
+      int fd = -1;
+      std::memcpy(&fd, reinterpret_cast<const char*>(part) + at, sizeof fd);
+      visit(fd);
+    }
+  }
+}
+
+void LendCarried(const msghdr* message) {
+  if (message == nullptr || at_work > 0 || Host::Shared() == nullptr) return;
+  VisitDescriptors(*message, [](int fd) {
+    if (Host* host = Host::Of(fd)) host->Lend(fd);
+  });
+}
+
+void AddCarried(const msghdr& message) {
+  if (at_work == 0 && Host::Shared() != nullptr) VisitDescriptors(message, &Host::AddInherited);
+}
+
+}  // namespace
+
 namespace vfiolab::preload {
 
 std::optional<long> SendHere(const SocketCall& call) {
@@ -85,11 +118,13 @@ VFIOLAB_INTERPOSED ssize_t send(int fd, const void* from, size_t size, int flags
 }
 VFIOLAB_INTERPOSED ssize_t sendmsg(int fd, const msghdr* message, int flags) {
   if (const auto sent = Here(SendHere, SYS_sendmsg, fd, message, flags)) return *sent;
+  LendCarried(message);
   return real(sendmsg)(fd, message, flags);
 }
 VFIOLAB_INTERPOSED int sendmmsg(int fd, mmsghdr* messages, unsigned count, int flags) {
   if (const auto sent = Here(SendHere, SYS_sendmmsg, fd, messages, count, flags))
     return static_cast<int>(*sent);
+  for (unsigned i = 0; messages != nullptr && i < count; ++i) LendCarried(&messages[i].msg_hdr);
   return real(sendmmsg)(fd, messages, count, flags);
 }
 
@@ -106,13 +141,17 @@ VFIOLAB_INTERPOSED ssize_t recv(int fd, void* to, size_t size, int flags) {
 }
 VFIOLAB_INTERPOSED ssize_t recvmsg(int fd, msghdr* message, int flags) {
   if (const auto got = Here(ReceiveHere, SYS_recvmsg, fd, message, flags)) return *got;
-  return real(recvmsg)(fd, message, flags);
+  const ssize_t got = real(recvmsg)(fd, message, flags);
+  if (got >= 0) AddCarried(*message);
+  return got;
 }
 VFIOLAB_INTERPOSED int recvmmsg(int fd, mmsghdr* messages, unsigned count, int flags,
                                 timespec* timeout) {
   if (const auto got = Here(ReceiveHere, SYS_recvmmsg, fd, messages, count, flags, timeout))
     return static_cast<int>(*got);
-  return real(recvmmsg)(fd, messages, count, flags, timeout);
+  const int got = real(recvmmsg)(fd, messages, count, flags, timeout);
+  for (int i = 0; i < got; ++i) AddCarried(messages[i].msg_hdr);
+  return got;
 }
 
 // With _FORTIFY_SOURCE a compiler calls these.

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/eventfd.hpp"
+#include "base/unique_fd.hpp"
 #include "client/client_memory.hpp"
 
 namespace vfiolab {
@@ -57,6 +58,7 @@ struct Completion {
   std::shared_ptr<OpenFile> opened;
   std::vector<std::byte> data;          // of a deferred read
   int open_flags = O_RDWR | O_CLOEXEC;  // how the descriptor of `opened` is made
+  std::shared_ptr<UniqueFd> descriptor;  // it, where whoever opened it has made one
 };
 
 // A call that waits. The transport keeps it and forgets it after `done` was called or Cancel().
@@ -96,11 +98,13 @@ struct MmapRequest {
 
 // Memory that a transport may map into clients in place of a file: `fd` is owned by the device,
 // and region offsets are its file offsets. `mapped`: a client was let map it through this file,
-// which has to stay open as long as the mapping. `answers`: accesses reach the device now.
+// which has to stay open as long as the mapping. `answers`: accesses reach the device now. `traps`:
+// the client's are to be made one by one, whatever the offset.
 struct SharedMemory {
   int fd = -1;
   bool mapped = false;
   bool answers = true;
+  bool traps = false;
 };
 
 // One open file description. Destroyed when the last descriptor (and reference of another file)

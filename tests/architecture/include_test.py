@@ -18,7 +18,7 @@ COUNTED_TREES = ("emulator", "fake_devices", "tests", "examples")
 
 # What CMakeLists.txt links without a line of vfiolab_folder().
 EXTRA_FOLDERS = {"cli": ["launcher"], "library": ["in_process", "fake_devices", "plugins"],
-                 "preload": ["in_process", "fake_devices", "plugins"]}
+                 "preload": ["lease", "fake_devices", "plugins"]}
 
 # Libraries that belong to some folders alone.
 OWNED_LIBRARIES = [

@@ -39,7 +39,8 @@ new_id: e1000e vfio-pci 2 vfio "
 export WORK
 said=$("$VFIOLAB" run -t "$(dirname "$0")/drivers.json" -- bash "$WORK/inside.sh" "$nic" "$disk" 2>&1)
 check "dpdk-devbind.py, driverctl and a shell bind and unbind" same "$expected" "$said"
-
+said=$("$VFIOLAB" run --in-process -t "$(dirname "$0")/drivers.json" -- bash "$WORK/inside.sh" "$nic" "$disk" 2>&1)
+check "so they do where each has a part of the machine" same "$expected" "$said"
 
 # Whatever is written where, the machine stays whole.
 seed=$RANDOM$RANDOM

@@ -67,6 +67,10 @@ os.write(unbind, b"0000:01:00.0")
 print("unbound" if closed else "too early")'
 check "a machine of 2010 has its nodes and its driver" says "as it should be" here uiommu \
   "$BUILD_DIR/e2e_moved" registers /dev/vfio0
+check "a handler that interrupts a call makes its own" here edu "$BUILD_DIR/e2e_handlers" interrupted
+check "also where the call waits" here edu "$BUILD_DIR/e2e_handlers" waiting
+check "sigaction and signal tell what was set" here edu "$BUILD_DIR/e2e_handlers" actions
+check "a child by a system call that no library sees has what its parent has" here edu "$BUILD_DIR/e2e_handlers" raw-fork
 check "a topology with mistakes is refused" exits_with 2 limited 10 "$VFIOLAB" run --in-process -t /dev/null -- true
 check "nothing is left in TMPDIR" same "" "$(ls "$TMPDIR")"
 finish

@@ -15,11 +15,12 @@ mkdir "$WORK/bin"
 cp "$VFIOLAB" "$BUILD_DIR"/libvfiolab-preload.so "$BUILD_DIR"/examples/uiommu_events_* "$BUILD_DIR/e2e_netlink" "$WORK/bin"
 chmod -R a+rX "$WORK/bin"
 WRAPPER=(limited 60)
+OPTIONS=()
 
 # listen REVISION "ANSWER SUSPEND" SCRIPT: the script runs beside a program that listens; what that
 # has printed is what remains.
 listen() {
-  "${WRAPPER[@]}" "$WORK/bin/vfiolab" run -t "$(with_api "$1")" -- bash -euc '
+  "${WRAPPER[@]}" "$WORK/bin/vfiolab" run "${OPTIONS[@]}" -t "$(with_api "$1")" -- bash -euc '
     heard=$(mktemp)
     trap "rm -f $heard" EXIT
     $1 0000:01:00.0 $2 >$heard & listener=$!
@@ -59,6 +60,15 @@ check "a sleep that the client does not want is EINVAL" \
 check "/sys/power/state lists what it takes" \
   says '^freeze standby mem$' run_in uiommu cat /sys/power/state
 
+OPTIONS=(--in-process)
+check "in process: another process has the errors, and is told how it goes on" \
+  hears 'registered,ERROR_DETECTED 1,MMIO_ENABLED,ERROR_RESUME,ERROR_DETECTED 2,SLOT_RESET,ERROR_RESUME,REMOVE,' \
+  A6 '2 0' 'error normal; error frozen'
+check "in process: a client does not let another process put the machine to sleep" \
+  hears 'echo: write error: Invalid argument,registered,PM_SUSPEND,PM_RESUME,REMOVE,' A-jul '2 1' \
+  'refused sleep_now freeze | sed "s/.*echo/echo/"'
+OPTIONS=()
+
 netlink() { "${WRAPPER[@]}" "$WORK/bin/vfiolab" run "${@:2}" -t "$(with_api A6)" -- "$WORK/bin/e2e_netlink" "$1"; }
 sentences() { # OPTIONS...
   check "$HOW: the family is found by its name and number, beside those of the kernel" netlink family "$@"
@@ -70,8 +80,7 @@ sentences() { # OPTIONS...
   check "$HOW: many messages at once are answered in their order" netlink batch "$@"
   check "$HOW: NETLINK_CAP_ACK and a full queue have their effects" netlink options "$@"
   check "$HOW: errors are recovered from, and a removal is heard of" netlink events "$@"
-  [ "$HOW" = "in process" ] ||
-    check "$HOW: a socket outlives the process that registered" netlink fork "$@"
+  check "$HOW: a socket outlives the process that registered" netlink fork "$@"
   check "$HOW: other sockets are left alone" netlink others "$@"
 }
 HOW="traced"; sentences

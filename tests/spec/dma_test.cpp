@@ -173,7 +173,7 @@ TEST_CASE("DMA: an IOVA that is unmapped and mapped again reaches the new memory
   CHECK(Same(old_memory.Data(), std::vector<uint8_t>(kCount, 0x5a)));
 }
 
-TEST_CASE("DMA: a mapping made by a child process reaches the child's memory", "[dma][processes]") {
+TEST_CASE("DMA: a mapping made by a child process reaches the child's memory", "[dma]") {
   Pages memory(1);
   memory.Fill(0x5a);
   Client client = OpenMaster();

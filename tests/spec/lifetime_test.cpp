@@ -218,7 +218,7 @@ TEST_CASE("a copy of a container descriptor is the same container", "[lifetime]"
   CHECK(Unmap(copy, kIova, kPage) == kPage);
 }
 
-TEST_CASE("a child process can use all it has inherited", "[lifetime][processes]") {
+TEST_CASE("a child process can use all it has inherited", "[lifetime]") {
   Pages memory(1);
   Event event;
   Client client = OpenEdu();
@@ -234,7 +234,7 @@ TEST_CASE("a child process can use all it has inherited", "[lifetime][processes]
 }
 
 TEST_CASE("a child that inherited the descriptors keeps the group busy until it ends",
-          "[lifetime][processes]") {
+          "[lifetime]") {
   int pipe[2];
   REQUIRE(::pipe2(pipe, O_CLOEXEC) == 0);
   Fd read_end(pipe[0]), write_end(pipe[1]);
@@ -273,8 +273,7 @@ TEST_CASE("a process that is killed leaves nothing behind", "[lifetime]") {
   CHECK(Map(client.container, kIova, memory.Data(), kPage) == 0);
 }
 
-TEST_CASE("descriptors passed over a socket are as good as the originals",
-          "[lifetime][processes]") {
+TEST_CASE("descriptors passed over a socket are as good as the originals", "[lifetime]") {
   int sockets[2];
   REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) == 0);
   Fd near(sockets[0]), far(sockets[1]);

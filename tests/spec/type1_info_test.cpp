@@ -144,7 +144,7 @@ TEST_CASE("the mapping after the last available entry is ENOSPC", "[type1][limit
 }
 
 TEST_CASE("mapping more than RLIMIT_MEMLOCK without CAP_IPC_LOCK is ENOMEM and maps nothing",
-          "[type1][limits][processes]") {
+          "[type1][limits]") {
   Pages memory(32);
   memory.Fill(1);
   Domain domain = OpenDomain(Edu());
@@ -161,7 +161,7 @@ TEST_CASE("mapping more than RLIMIT_MEMLOCK without CAP_IPC_LOCK is ENOMEM and m
   })));
 }
 
-TEST_CASE("a page mapped twice counts twice against RLIMIT_MEMLOCK", "[type1][limits][processes]") {
+TEST_CASE("a page mapped twice counts twice against RLIMIT_MEMLOCK", "[type1][limits]") {
   Pages memory(1);
   memory.Fill(1);
   Domain domain = OpenDomain(Edu());

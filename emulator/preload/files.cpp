@@ -1,0 +1,232 @@
+// Calls on open files of the emulated host.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lease/remote_file.hpp"
+#include "preload/real.hpp"
+#include "preload/turn.hpp"
+
+namespace vfiolab::preload {
+
+Result<int> Host::Opened(int fd, int flags) {
+  if (static_cast<std::size_t>(fd) >= kMostDescriptors) {
+    process_.Close(fd).IgnoreError();
+    return Fail(EMFILE, "too many descriptors");
+  }
+  if ((flags & O_CLOEXEC) == 0) real(fcntl)(fd, F_SETFD, 0);
+  kind_of[static_cast<std::size_t>(fd)] = Kind::kFile;
+  return fd;
+}
+
+Result<int> Host::Open(const std::string& path, int flags) {
+  const Turn turn(*this);
+  return Opened(TRY(OpenHere(path, flags)), flags);
+}
+
+Result<int> Host::OpenAnew(int fd, int flags) {
+  const Turn turn(*this);
+  TRY(Learn(fd));
+  const std::string path = process_.PathOf(fd);
+  if (path.empty()) return Fail(ENXIO, "the file has no name");
+  return Opened(TRY(OpenHere(path, flags)), flags);
+}
+
+Result<> Host::SetAttributes(const std::string& path, std::optional<mode_t> mode,
+                             DeviceNode::Owner owner) {
+  const Turn turn(*this);
+  return SetPathAttributes(path, mode, owner);
+}
+
+Result<> Host::SetAttributes(int fd, std::optional<mode_t> mode, DeviceNode::Owner owner) {
+  const Turn turn(*this);
+  TRY(Learn(fd));
+  const std::string path = process_.PathOf(fd);
+  // Of a file that has no node: fs/libfs.c anon_inode_setattr.
+  if (path.empty()) return Fail(EOPNOTSUPP, "the file has no node");
+  return SetPathAttributes(path, mode, owner);
+}
+
+// A child of vfork has the memory of its parent, but not its descriptors.
+Result<> Host::Close(int fd) {
+  if (::getpid() != process_id_) return real(close)(fd) == 0 ? Result<>{} : Fail(errno, "close");
+  const Turn turn(*this);
+  DeliverInTurn(fd).IgnoreError();
+  kind_of[static_cast<std::size_t>(fd)] = Kind::kNone;
+  const Result<> closed = process_.Close(fd);
+  guests_.ReleaseReturned();
+  ReturnLease();
+  return closed;
+}
+
+Result<int> Host::Duplicate(int fd, int to, int least, bool close_on_exec) {
+  const Turn turn(*this);
+  TRY(Learn(fd));
+  const int made = to >= 0 ? real(dup3)(fd, to, close_on_exec ? O_CLOEXEC : 0)
+                           : real(fcntl)(fd, close_on_exec ? F_DUPFD_CLOEXEC : F_DUPFD, least);
+  if (made < 0) return Fail(errno, fmt::format("descriptor {} cannot be duplicated", fd));
+  if (::getpid() != process_id_) return made;
+  process_.Share(fd, made);
+  if (made == STDIN_FILENO) Fill(made);
+  kind_of[static_cast<std::size_t>(made)] = Kind::kFile;
+  return made;
+}
+
+Result<long> Host::Ioctl(int fd, u32 command, u64 argument) {
+  const Turn turn(*this);
+  TRY(Learn(fd));
+  const long value = TRY(process_.Ioctl(fd, command, argument));
+  // It may be the number of a file that the call has opened.
+  const int opened = value < static_cast<long>(kMostDescriptors) ? static_cast<int>(value) : -1;
+  if (opened > 0 && KindOf(opened) == Kind::kNone && process_.Has(opened))
+    return TRY(Opened(opened, process_.descriptors().Find(opened)->flags));
+  return value;
+}
+
+// A file of text says the same with the next machine as with the one that has gone.
+template <class Move>
+Result<long> Host::AlsoAnew(int fd, Move move) {
+  Result<long> moved = move();
+  const auto* remote = RemoteAt(fd);
+  if (moved || remote == nullptr || !remote->is_regular() || !remote->gone()) return moved;
+  const auto opened = process_.descriptors().Find(fd);
+  const u64 position = opened->file->position();
+  const int made = TRY(OpenHere(opened->path, opened->flags & ~(O_CREAT | O_EXCL | O_TRUNC)));
+  real(dup3)(made, fd, O_CLOEXEC & real(fcntl)(fd, F_GETFD) ? O_CLOEXEC : 0);
+  process_.Share(made, fd);
+  process_.Close(made).IgnoreError();
+  process_.descriptors().Find(fd)->file->set_position(position);
+  return move();
+}
+
+Result<long> Host::Read(int fd, u64 buffer, u64 size, std::optional<u64> offset) {
+  const Turn turn(*this);
+  TRY(Learn(fd));
+  return AlsoAnew(fd, [&] { return process_.Read(fd, buffer, size, offset); });
+}
+
+Result<long> Host::Write(int fd, u64 buffer, u64 size, std::optional<u64> offset) {
+  const Turn turn(*this);
+  TRY(Learn(fd));
+  return AlsoAnew(fd, [&] { return process_.Write(fd, buffer, size, offset); });
+}
+
+Result<> Host::Deliver(int fd) {
+  const Turn turn(*this);
+  TRY(Learn(fd));
+  return DeliverInTurn(fd);
+}
+
+Result<> Host::DeliverInTurn(int fd) {
+  const auto opened = process_.descriptors().Find(fd);
+  struct stat found {};
+  if (opened == nullptr || !opened->file->is_regular() || (opened->flags & O_ACCMODE) == O_RDONLY ||
+      real(fstat)(fd, &found) != 0 || found.st_size == 0)
+    return {};
+  std::string text(static_cast<std::size_t>(found.st_size), '\0');
+  const ssize_t size = real(pread)(fd, text.data(), text.size(), 0);
+  static_cast<void>(::ftruncate(fd, 0));
+  real(lseek)(fd, 0, SEEK_SET);
+  if (size <= 0) return {};
+  TRY(process_.Write(fd, reinterpret_cast<u64>(text.data()), static_cast<u64>(size)));
+  return {};
+}
+
+void Host::Fill(int fd) {
+  const auto opened = process_.descriptors().Find(fd);
+  struct stat found {};
+  if (opened == nullptr || !opened->file->is_regular() || (opened->flags & O_ACCMODE) != O_RDONLY ||
+      real(fstat)(fd, &found) != 0 || found.st_size != 0)
+    return;
+  std::string text(64_KiB, '\0');
+  const auto size = process_.Read(fd, reinterpret_cast<u64>(text.data()), text.size(), 0);
+  if (size) static_cast<void>(real(pwrite)(fd, text.data(), static_cast<std::size_t>(*size), 0));
+}
+
+Result<long> Host::Seek(int fd, off_t offset, int whence) {
+  const Turn turn(*this);
+  TRY(Learn(fd));
+  return process_.Seek(fd, offset, whence);
+}
+
+Result<u64> Host::Mmap(u64 address, u64 length, int protection, int flags, int fd, u64 offset) {
+  const Turn turn(*this);
+  TRY(Learn(fd));
+  const u64 at = TRY(process_.Mmap(address, length, protection, flags, fd, offset));
+  has_windows = true;
+  UniqueFd& kept = kept_[process_.descriptors().Find(fd)->file];
+  if (!kept) kept.Reset(real(fcntl)(fd, F_DUPFD_CLOEXEC, 0));
+  return at;
+}
+
+void Host::ForgetWindows(u64 address, u64 length) {
+  const Turn turn(*this);
+  if (!lease_.held() && length != 0 && process_.host().machine().hears_unmaps())
+    owner_.Unmap(address, length).IgnoreError();
+  process_.ForgetWindows(address, length);
+  std::erase_if(kept_, [&](const auto& kept) { return !process_.windows().Has(*kept.first); });
+  guests_.ReleaseReturned();
+  ReturnLease();
+}
+
+// What is memory of the kernel's it protects; registers stay out of reach.
+Result<> Host::Protect(u64 address, u64 length, int protection) {
+  const Turn turn(*this);
+  const auto* window = process_.FindWindow(address);
+  if (window == nullptr || !window->traps)
+    if (real(mprotect)(reinterpret_cast<void*>(address), length, protection) != 0)
+      return Fail(errno, "mprotect");
+  process_.ProtectWindows(address, length, protection);
+  return {};
+}
+
+void Host::RefreshLimits() {
+  const Turn turn(*this);
+  process_.RefreshLimits();
+}
+
+std::optional<long> Host::Send(const SocketCall& call) {
+  const Turn turn(*this);
+  if (!TakeLease()) return owner_.Send(call);
+  const auto sent = process_.sockets().Send(call);
+  ReturnLease();
+  return sent;
+}
+
+Result<long> Host::ReceiveNow(const SocketCall& call, unsigned index) {
+  const AtWork working;
+  return process_.sockets().ReceiveNow(call, index);
+}
+
+void Host::AddGenericNetlink(int fd) {
+  if (static_cast<std::size_t>(fd) < kMostDescriptors)
+    kind_of[static_cast<std::size_t>(fd)] = Kind::kGenericNetlink;
+}
+
+void Host::Share(int fd, int made) {
+  if (made < 0) return;
+  const Kind kind = KindOf(fd);
+  if (kind == Kind::kGenericNetlink) AddGenericNetlink(made);
+  Host* host = kind == Kind::kDirectory ? Get() : nullptr;
+  if (host == nullptr) return;
+  std::string path;
+  {
+    const Turn turn(*host);
+    path = host->directories_[fd];
+  }
+  host->AddDirectory(made, std::move(path));
+}
+
+void Host::Forget(int fd) {
+  const Kind kind = KindOf(fd);
+  if (kind == Kind::kNone || kind == Kind::kFile || kind == Kind::kOwn || IsChildOfVfork()) return;
+  kind_of[static_cast<std::size_t>(fd)] = Kind::kNone;
+  if (Host* host = kind == Kind::kDirectory ? Get() : nullptr) {
+    const Turn turn(*host);
+    host->directories_.erase(fd);
+  }
+}
+
+}  // namespace vfiolab::preload

@@ -112,7 +112,7 @@ TEST_CASE_METHOD(Sysfs, "Every attribute can be read, or is there to be written 
 }
 
 TEST_CASE_METHOD(Sysfs, "An attribute can be read from anywhere, and is made anew there") {
-  const auto file = Open(kNic, "vendor");
+  const auto file = test::OpenAt(sys, std::string(kNic) + "/vendor", O_RDONLY).completion().opened;
   const auto read = [&](u64 offset) {
     std::array<char, 4> bytes{};
     const long size = ReadAt(*file, offset, bytes);

@@ -14,6 +14,16 @@ struct Guests::Guest {
   std::shared_ptr<PendingCall> pending;  // its call waits
 };
 
+namespace {
+
+class GuestCaller final : public Caller {
+ public:
+  using Caller::Caller;
+  bool can_trap() const override { return true; }
+};
+
+}  // namespace
+
 // What calls of other processes need; few have any.
 struct Guests::Services {
   Turn turn;
@@ -99,7 +109,7 @@ Reply Guests::Open(Caller& caller, const std::string& path, int flags, std::stri
 void Guests::Handle(Guest& guest, const Message& message) {
   const auto& [request, bytes, descriptor] = message;
   const auto& arguments = request.arguments;
-  Caller caller(services_->callers, request.tid);
+  GuestCaller caller(services_->callers, request.tid);
   const std::string text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   switch (request.kind) {
     case Request::Kind::kOpen: {
@@ -139,7 +149,7 @@ void Guests::Handle(Guest& guest, const Message& message) {
 void Guests::HandleFile(Guest& guest, const Message& message, const LentFiles::Shared& opened) {
   const auto& [request, bytes, descriptor] = message;
   const auto& arguments = request.arguments;
-  Caller caller(services_->callers, request.tid);
+  GuestCaller caller(services_->callers, request.tid);
   Door& door = process_.host().door();
   OpenFile& file = *opened->file;
   switch (request.kind) {

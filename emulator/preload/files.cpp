@@ -156,8 +156,9 @@ Result<u64> Host::Mmap(u64 address, u64 length, int protection, int flags, int f
   TRY(Learn(fd));
   const u64 at = TRY(process_.Mmap(address, length, protection, flags, fd, offset));
   has_windows = true;
-  UniqueFd& kept = kept_[process_.descriptors().Find(fd)->file];
-  if (!kept) kept.Reset(real(fcntl)(fd, F_DUPFD_CLOEXEC, 0));
+  const auto& opened = process_.descriptors().Find(fd);
+  Kept& kept = kept_[opened->file.get()];
+  if (!kept.fd) kept = {opened, UniqueFd(real(fcntl)(fd, F_DUPFD_CLOEXEC, 0))};
   return at;
 }
 
@@ -166,9 +167,20 @@ void Host::ForgetWindows(u64 address, u64 length) {
   if (!lease_.held() && length != 0 && process_.host().machine().hears_unmaps())
     owner_.Unmap(address, length).IgnoreError();
   process_.ForgetWindows(address, length);
-  std::erase_if(kept_, [&](const auto& kept) { return !process_.windows().Has(*kept.first); });
+  LetGoOfUnmapped();
   guests_.ReleaseReturned();
   ReturnLease();
+}
+
+void Host::LetGoOfUnmapped() {
+  for (auto it = kept_.begin(); it != kept_.end();) {
+    const auto at = it++;
+    if (process_.windows().Has(*at->first)) continue;
+    const auto opened = std::move(at->second.opened);
+    kept_.erase(at);
+    if (opened.use_count() == 1)
+      process_.host().door().Release(process_.now(), std::move(opened->file));
+  }
 }
 
 // What is memory of the kernel's it protects; registers stay out of reach.

@@ -129,6 +129,7 @@ class Host {
   void CatchUp();
   void Apply(const lease::Journal::Entry& entry);
   void LendAll();
+  void LetGoOfUnmapped();
   void HandOver();
   [[noreturn]] void TakeCare();
   // The one that there is already; null: none, or it is at work.
@@ -176,7 +177,11 @@ class Host {
   lease::Guests guests_;
   std::map<int, std::string> directories_;
   // Files that are mapped: a mapping has its file open as much as a descriptor, also in children.
-  std::map<std::shared_ptr<OpenFile>, UniqueFd> kept_;
+  struct Kept {
+    in_process::Descriptors::Shared opened;
+    UniqueFd fd;
+  };
+  std::map<const OpenFile*, Kept> kept_;
   std::optional<std::string> working_directory_;
   pid_t process_id_;
   u64 caught_up_ = 0;  // in which lease

@@ -19,8 +19,8 @@ class Service {
     std::optional<Time> left;  // until something is due
     std::vector<int> fds;
   };
-  // Does what is due, and what has come to the descriptors that are `ready`; in the service's thread,
-  // again and again.
+  // Does what is due, and what has come to the descriptors that are `ready`; in the service's
+  // thread, again and again.
   using Step = std::function<Wait(const std::vector<int>& ready)>;
 
   // In a thread of its own, for ever.

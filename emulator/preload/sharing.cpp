@@ -150,6 +150,10 @@ lease::RemoteFile* Host::RemoteAt(int fd) {
 // Files of text are opened anew by who gets them: the kernel keeps their position.
 void Host::LendAll() {
   for (const int fd : process_.descriptors().numbers()) LendOne(fd);
+  if (!lease_.held()) return;
+  for (const auto& [file, kept] : kept_)
+    if (dynamic_cast<const lease::RemoteFile*>(file) == nullptr)
+      guests_.lent().Add(kept.opened, kept.fd.get());
 }
 
 void Host::LendOne(int fd) {

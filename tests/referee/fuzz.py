@@ -1,4 +1,4 @@
-"""Plays random traces on a real kernel and on vfiolab and compares what they say."""
+"""Plays random traces on a real kernel and on vfiolab, or on vfiolab in two ways, and compares what they say."""
 import concurrent.futures
 import pathlib
 import sys
@@ -22,6 +22,7 @@ class Sides:
     vfiolab: pathlib.Path
     player: pathlib.Path
     machine: pathlib.Path
+    labels = ("kernel", "vfiolab")
 
     def name(self):
         return f"Linux {guest.release(guest.locate(self.kernel, self.machine)[0])}"
@@ -49,6 +50,23 @@ class Sides:
             return ours.result(), theirs
 
 
+@dataclass
+class Modes:
+    """vfiolab as a daemon, and in the player's own processes, as that version."""
+    version: str
+    vfiolab: pathlib.Path
+    players: tuple          # one for each
+    machine: pathlib.Path
+    labels = ("with --exact", "--in-process")
+
+    def name(self):
+        return f"as Linux {self.version}, with --exact and with --in-process"
+
+    def play(self, traces):
+        return tuple(emulated.play(self.vfiolab, player, self.machine, traces, self.version, options=(option,))
+                     for player, option in zip(self.players, ("--exact", "--in-process")))
+
+
 class Campaign:
     """What was compared and found. `known` are signatures of differences that are not looked at."""
 
@@ -73,7 +91,7 @@ class Campaign:
         for name, trace in traces.items():
             if name not in ours or name not in theirs:
                 self.lost += 1
-                self.say(f"seed {int(name)}: no results of {'vfiolab' if name in ours else 'kernel'}")
+                self.say(f"seed {int(name)}: no results of {self.sides.labels[name in ours]}")
                 continue
             self.compared += len(compare.operations(ours[name]))
             self.look(int(name), trace, ours[name], theirs[name], small)
@@ -93,8 +111,12 @@ class Campaign:
             difference = compare.first_difference(ours.get("smallest", ""), theirs.get("smallest", ""),
                                                   self.known) or difference
         self.found[kind] = (seed, difference, trace)
-        self.say(f"seed {seed}: {difference.operation}\n  kernel:  {difference.ours}\n"
-                 f"  vfiolab: {difference.theirs}")
+        self.say(f"seed {seed}: {difference.operation}\n{self.both(difference, '  ')}")
+
+    def both(self, difference, indent):
+        """What each side said."""
+        return "\n".join(f"{indent}{label + ':':13} {said}" for label, said in
+                         zip(self.sides.labels, (difference.ours, difference.theirs)))
 
     def differ(self, texts, kind):
         """Whether each trace still differs in this kind first."""
@@ -110,8 +132,8 @@ class Campaign:
         self.say(f"\n{compare.table(self.outcomes)}\n")
         for kind, (seed, difference, trace) in self.found.items():
             self.say(f"# {kind}: {self.counted[kind]} times, first with seed {seed}\n"
-                     f"# kernel:  {difference.ours}\n# vfiolab: {difference.theirs}\n{trace}")
+                     f"{self.both(difference, '# ')}\n{trace}")
         self.say(f"seeds {self.seeds}, {self.sides.name()}: {self.compared} operations compared, "
-                 f"{compare.succeeded(self.outcomes):.1f} % succeeded on the kernel, "
+                 f"{compare.succeeded(self.outcomes):.1f} % succeeded, "
                  f"{len(self.found)} kinds of differences, {self.lost} traces lost")
         return 1 if self.found or self.lost or not self.compared else 0

@@ -44,6 +44,7 @@ class Side:
 
 class FakeSides:
     rounds, machine = 0, pathlib.Path("referee")
+    labels = ("kernel", "vfiolab")
 
     def name(self):
         return "Linux"

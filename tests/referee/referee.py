@@ -9,6 +9,7 @@ usage: referee.py [--build DIR] [--cache DIR] [--kernel VERSION] [--machine NAME
   --record [TRACE...]  write results of a kernel into traces: those that lack some, or these. Of 6.12 all
                        are asked where none are named, and those are kept that 7.3 answers otherwise
   --fuzz SEED COUNT    compare COUNT random traces, and make smaller what differs
+  --modes SEED COUNT   the same of vfiolab with --exact and with --in-process; needs no guest
   --planted            plant faults into vfiolab and see that the fuzzer finds them
 VERSION is 7.3 (the default) or 6.12. NAME is what random traces are played on: referee (the default), or
 variety on 7.3.
@@ -192,6 +193,15 @@ def run_fuzzer(args):
     return keep(args, campaign) and clean
 
 
+def run_modes(args):
+    sides = fuzz.Modes(version=args.kernel, vfiolab=args.build / "vfiolab",
+                       players=(args.build / "player", args.build / "player_dynamic"),
+                       machine=MACHINES / args.machine)
+    campaign = fuzz.Campaign(sides)
+    campaign.run(*args.modes, operations=60)
+    return campaign.report() == 0
+
+
 def run_planted(args):
     sides, known = fuzzing(args)
     return planted.run(sides, known, args.seed or 1, args.cache / "planted")
@@ -209,6 +219,7 @@ def main():
     parser.add_argument("--check-in-process", action="store_true")
     parser.add_argument("--record", nargs="*", metavar="TRACE")
     parser.add_argument("--fuzz", nargs=2, type=int, metavar=("SEED", "COUNT"))
+    parser.add_argument("--modes", nargs=2, type=int, metavar=("SEED", "COUNT"))
     parser.add_argument("--planted", action="store_true")
     args = parser.parse_args()
     if not golden.is_asked(MACHINES / args.machine, args.kernel):
@@ -222,6 +233,8 @@ def main():
         run = run_record
     elif args.fuzz:
         run = run_fuzzer
+    elif args.modes:
+        run = run_modes
     else:
         run = run_planted if args.planted else compare_kernels
     return 0 if run(args) else 1

@@ -50,7 +50,9 @@ Result<Eventfd> OwnCaller::ImportEventfd(int fd) { return DuplicateOwnEventfd(fd
 
 Result<std::shared_ptr<OpenFile>> OwnCaller::ImportOpenFile(int fd) {
   if (const auto& opened = process_.descriptors.Find(fd)) return opened->file;
-  if (::fcntl(fd, F_GETFD) < 0) return Fail(EBADF, fmt::format("descriptor {} is not open", fd));
+  const int flags = ::fcntl(fd, F_GETFL);
+  if (flags < 0 || (flags & O_PATH) != 0)
+    return Fail(EBADF, fmt::format("descriptor {} is not open", fd));
   return std::shared_ptr<OpenFile>();
 }
 

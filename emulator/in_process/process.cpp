@@ -236,6 +236,24 @@ void Process::ForgetWindows(u64 address, u64 length) {
   process_.space->windows().Remove(address, address + WholePages(length) - 1);
 }
 
+void Process::MoveWindows(u64 from, u64 length, u64 to, u64 new_length) {
+  if (length == 0 || new_length == 0) return;
+  std::vector<Window> moved;
+  const u64 last = from + std::min(length, new_length) - 1;
+  for (const auto& [first, window] : windows().all()) {
+    if (first > last || window.last < from) continue;
+    Window part = window;
+    part.first = std::max(first, from);
+    part.offset += part.first - first;
+    part.last = std::min(window.last, last) - from + to;
+    part.first = part.first - from + to;
+    moved.push_back(std::move(part));
+  }
+  ForgetWindows(from, length);
+  if (to != from) ForgetWindows(to, new_length);
+  for (Window& window : moved) process_.space->windows().Add(std::move(window));
+}
+
 void Process::ProtectWindows(u64 address, u64 length, int protection) {
   if (length != 0)
     process_.space->windows().Protect(address, address + WholePages(length) - 1, protection);

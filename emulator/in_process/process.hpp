@@ -49,6 +49,8 @@ class Process final : private TrapServer {
   Result<> Munmap(u64 address, u64 length);
   // The same for who has unmapped it already.
   void ForgetWindows(u64 address, u64 length);
+  // The same for who has moved it (mremap).
+  void MoveWindows(u64 from, u64 length, u64 to, u64 new_length);
   // The one that covers the address; null: none.
   const Window* FindWindow(u64 address) const { return windows().Find(address); }
   const Windows& windows() const override { return process_.space->windows(); }

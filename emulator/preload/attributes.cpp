@@ -17,6 +17,8 @@ using namespace vfiolab::preload;
 namespace {
 
 int StatAt(int directory, const char* path, struct stat* attributes, int flags) {
+  const bool of_descriptor = path != nullptr && *path == '\0' && (flags & AT_EMPTY_PATH) != 0;
+  if (of_descriptor && directory >= 0) return ::fstat(directory, attributes);
   const Own own = Find(directory, path);
   if (!own) return real(fstatat)(directory, own.Real(path), attributes, flags);
   const auto found = own.host->Stat(own.path, (flags & AT_SYMLINK_NOFOLLOW) == 0);
@@ -72,7 +74,7 @@ VFIOLAB_INTERPOSED int statx(int directory, const char* path, int flags, unsigne
                              struct statx* attributes) noexcept {
   struct stat found {};
   if (path != nullptr && *path == '\0' && (flags & AT_EMPTY_PATH) != 0) {
-    if (Host::Of(directory) == nullptr)
+    if (Host::Of(directory) == nullptr && Host::OfDirectory(directory) == nullptr)
       return real(statx)(directory, path, flags, mask, attributes);
     if (::fstat(directory, &found) != 0) return -1;
   } else {

@@ -215,6 +215,21 @@ VFIOLAB_INTERPOSED int munmap(void* at, size_t length) {
   return result;
 }
 
+// mm/mremap.c: mappings of registers do not grow.
+VFIOLAB_INTERPOSED void* mremap(void* at, size_t length, size_t wanted, int flags, ...) noexcept {
+  va_list arguments;
+  va_start(arguments, flags);
+  void* to = (flags & MREMAP_FIXED) != 0 ? va_arg(arguments, void*) : nullptr;
+  va_end(arguments);
+  Host* host = Host::WithWindows();
+  if (host != nullptr && wanted > length && host->HasWindow(Address(at), length))
+    return errno = EFAULT, MAP_FAILED;
+  void* moved = real(mremap)(at, length, wanted, flags, to);
+  if (host != nullptr && moved != MAP_FAILED)
+    host->MoveWindows(Address(at), length, Address(moved), wanted);
+  return moved;
+}
+
 VFIOLAB_INTERPOSED int mprotect(void* at, size_t length, int protection) noexcept {
   Host* host = Host::WithWindows();
   return host == nullptr ? real(mprotect)(at, length, protection)
@@ -273,6 +288,14 @@ VFIOLAB_INTERPOSED int dup2(int fd, int to) {
   return fd == to ? real(dup2)(fd, to) : dup3(fd, to, 0);
 }
 
+// fs/fcntl.c.
+static int OfFile(Host& host, int fd, int command, void* argument) {
+  const bool direct = command == F_SETFL && (Address(argument) & O_DIRECT) != 0;
+  if (command == F_SETLEASE || direct) return errno = EINVAL, -1;
+  const int result = real(fcntl64)(fd, command, argument);
+  return command == F_GETFL && result >= 0 ? host.StatusFlags(fd, result) : result;
+}
+
 VFIOLAB_INTERPOSED int fcntl64(int fd, int command, ...) {
   va_list arguments;
   va_start(arguments, command);
@@ -280,7 +303,9 @@ VFIOLAB_INTERPOSED int fcntl64(int fd, int command, ...) {
   va_end(arguments);
   Host* host = Host::Of(fd);
   const bool duplicates = command == F_DUPFD || command == F_DUPFD_CLOEXEC;
-  if (!duplicates) return real(fcntl64)(fd, command, argument);
+  if (!duplicates)
+    return host == nullptr ? real(fcntl64)(fd, command, argument)
+                           : OfFile(*host, fd, command, argument);
   if (host == nullptr) return Shared(fd, real(fcntl64)(fd, command, argument));
   return static_cast<int>(Answer(
       host->Duplicate(fd, -1, static_cast<int>(Address(argument)), command == F_DUPFD_CLOEXEC)));
@@ -294,7 +319,8 @@ VFIOLAB_INTERPOSED int fcntl(int fd, int command, ...) {
 }
 
 VFIOLAB_INTERPOSED int fstat64(int fd, struct stat64* attributes) {
-  Host* host = Host::Of(fd);
+  Host* host = Host::OfDirectory(fd);
+  if (host == nullptr) host = Host::Of(fd);
   if (host == nullptr) return real(fstat64)(fd, attributes);
   const auto found = host->StatDescriptor(fd);
   if (found) *reinterpret_cast<struct stat*>(attributes) = *found;

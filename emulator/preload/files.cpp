@@ -17,6 +17,7 @@ Result<int> Host::Opened(int fd, int flags) {
     return Fail(EMFILE, "too many descriptors");
   }
   if ((flags & O_CLOEXEC) == 0) real(fcntl)(fd, F_SETFD, 0);
+  if ((flags & O_NONBLOCK) != 0) real(fcntl)(fd, F_SETFL, O_NONBLOCK);
   kind_of[static_cast<std::size_t>(fd)] = Kind::kFile;
   return fd;
 }
@@ -72,6 +73,22 @@ Result<int> Host::Duplicate(int fd, int to, int least, bool close_on_exec) {
   if (made == STDIN_FILENO) Fill(made);
   kind_of[static_cast<std::size_t>(made)] = Kind::kFile;
   return made;
+}
+
+bool Host::IsText(int fd) {
+  const Turn turn(*this);
+  const auto opened = Learn(fd) ? process_.descriptors().Find(fd) : nullptr;
+  return opened != nullptr && opened->file->is_regular();
+}
+
+// A file that an ioctl has opened is without O_LARGEFILE, which open() adds.
+int Host::StatusFlags(int fd, int kernels) {
+  const Turn turn(*this);
+  const auto opened = Learn(fd) ? process_.descriptors().Find(fd) : nullptr;
+  if (opened == nullptr) return kernels;
+  constexpr int kLargeFile = 0100000, kKinds = O_ACCMODE | O_PATH;
+  const int flags = (kernels & ~kKinds) | (opened->flags & kKinds);
+  return opened->file->has_node() ? flags : flags & ~kLargeFile;
 }
 
 Result<long> Host::Ioctl(int fd, u32 command, u64 argument) {
@@ -170,6 +187,17 @@ void Host::ForgetWindows(u64 address, u64 length) {
   LetGoOfUnmapped();
   guests_.ReleaseReturned();
   ReturnLease();
+}
+
+bool Host::HasWindow(u64 address, u64 length) {
+  const Turn turn(*this);
+  return length != 0 && process_.windows().FirstIn(address, address + length - 1) != nullptr;
+}
+
+void Host::MoveWindows(u64 from, u64 length, u64 to, u64 new_length) {
+  const Turn turn(*this);
+  process_.MoveWindows(from, length, to, new_length);
+  LetGoOfUnmapped();
 }
 
 void Host::LetGoOfUnmapped() {

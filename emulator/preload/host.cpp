@@ -282,6 +282,7 @@ Host::Place Host::Locate(int directory, const char* path) {
     full = (directory == AT_FDCWD ? *working_directory_ : known->second) + "/" + path;
   }
   if (!MayBeOwn(full)) return {};
+  if (full.ends_with('/')) full += '.';  // a link is followed there
   CatchUp();
   if (auto own = OwnPath(process_.host().root(), full)) return {true, *std::move(own)};
   return {false, *path == '/' ? "" : full};

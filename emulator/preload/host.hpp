@@ -30,6 +30,8 @@ class Host {
   // The same for a descriptor: null, too, when it is not the emulated host's. Costs a few
   // nanoseconds.
   static Host* Of(int fd) { return IsFile(KindOf(fd)) ? Get() : nullptr; }
+  // The same of a directory of the mirror.
+  static Host* OfDirectory(int fd) { return KindOf(fd) == Kind::kDirectory ? Get() : nullptr; }
   static bool IsGenericNetlink(int fd) { return KindOf(fd) == Kind::kGenericNetlink; }
   // The same of a socket of generic netlink.
   static Host* OfGenericNetlink(int fd) { return IsGenericNetlink(fd) ? Get() : nullptr; }
@@ -62,6 +64,10 @@ class Host {
   Result<> Close(int fd);
   // `to` < 0: any number from `least` on.
   Result<int> Duplicate(int fd, int to, int least, bool close_on_exec);
+  // Whether it is a file of text.
+  bool IsText(int fd);
+  // How it was opened; what fcntl(F_GETFL) says of `kernels`, the file that keeps its number.
+  int StatusFlags(int fd, int kernels);
   Result<long> Ioctl(int fd, u32 command, u64 argument);
   Result<long> Read(int fd, u64 buffer, u64 size, std::optional<u64> offset = {});
   Result<long> Write(int fd, u64 buffer, u64 size, std::optional<u64> offset = {});
@@ -71,6 +77,9 @@ class Host {
   Result<u64> Mmap(u64 address, u64 length, int protection, int flags, int fd, u64 offset);
   // Memory of this process has gone, or another has come in its place.
   void ForgetWindows(u64 address, u64 length);
+  bool HasWindow(u64 address, u64 length);
+  // mremap has made one of the other.
+  void MoveWindows(u64 from, u64 length, u64 to, u64 new_length);
   // mprotect.
   Result<> Protect(u64 address, u64 length, int protection);
   void RefreshLimits();

@@ -61,7 +61,8 @@ Result<struct stat> Host::Stat(const std::string& path, bool follow) {
 Result<struct stat> Host::StatDescriptor(int fd) {
   const Turn turn(*this);
   TRY(Learn(fd));
-  const auto path = process_.PathOf(fd);
+  const auto directory = directories_.find(fd);
+  const auto path = directory != directories_.end() ? directory->second : process_.PathOf(fd);
   if (path.starts_with('/')) return StatNode(TRY(Find(path, true)));
   // Opened by an ioctl: as an anonymous inode has it.
   struct stat attributes {};

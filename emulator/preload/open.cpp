@@ -3,7 +3,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cstring>
@@ -32,8 +34,19 @@ int DescriptorIn(const char* path) {
                                                                               : -1;
 }
 
+// The path of a file alone: to most calls it is not open.
+int OpenPathOnly(int flags) {
+  const int file = static_cast<int>(::syscall(SYS_memfd_create, "vfiolab", MFD_CLOEXEC));
+  const std::string path = "/proc/self/fd/" + std::to_string(file);
+  const int fd = real(open64)(path.c_str(), flags & (O_PATH | O_CLOEXEC));
+  real(close)(file);
+  return fd;
+}
+
 int OpenAt(int directory, const char* path, int flags, mode_t mode) {
-  if (const int fd = DescriptorIn(path); fd >= 0)
+  const int known = DescriptorIn(path);
+  if (known >= 0 && (flags & O_PATH) != 0) return OpenPathOnly(flags);
+  if (const int fd = known; fd >= 0)
     return static_cast<int>(Answer(Host::Of(fd)->OpenAnew(fd, flags)));
   const Own own = Find(directory, path);
   if (!own) return real(openat64)(directory, own.Real(path), flags, mode);
@@ -41,6 +54,7 @@ int OpenAt(int directory, const char* path, int flags, mode_t mode) {
   if (!found) return static_cast<int>(Answer(found ? Result<>{} : Failure{found.error()}));
   if (S_ISDIR(found->st_mode)) return OpenDirectory(own, flags);
   if ((flags & O_DIRECTORY) != 0) return errno = ENOTDIR, -1;
+  if ((flags & O_PATH) != 0) return OpenPathOnly(flags);
   return static_cast<int>(Answer(own.host->Open(own.path, flags)));
 }
 

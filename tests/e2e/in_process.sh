@@ -33,6 +33,11 @@ check "so does a shell that looks around" both two-groups bash -euc '
 check "and in the directories of both hosts" same "null,vfio,1234" "$(here edu bash -euc '
   cd /dev; a=$([ -c null ] && echo null); cd /; b=$(cat dev/null; ls dev/vfio | grep -x vfio); cd sys/bus
   c=$(cut -c3- pci/devices/0000:01:00.0/vendor); echo "$a,$b,$c"')"
+walk='find /sys/bus/pci/ /sys/kernel/iommu_groups /dev/vfio | sort; du -a /sys/bus/pci/devices/0000:01:00.0/ | cut -f2 | sort
+  grep -r . /sys/bus/pci/devices/0000:01:00.0/ 2>&1 | sort; find -L /sys/bus/pci/devices -maxdepth 2 | sort
+  tar cf - -C /sys/bus/pci/devices/0000:01:00.0/ . 2>/dev/null | tar tf - | sort; cp /sys/bus/pci/devices/0000:01:00.0/config "$TMPDIR/config"
+  sha1sum <"$TMPDIR/config"; rm "$TMPDIR/config"'
+check "programs that walk through directories find the same, with the same contents" both edu bash -c "$walk"
 check "--trace writes down what goes in and out" says "ioctl /dev/vfio/vfio 0x3b71" bash -euc '
   "$0" run --in-process --trace "$1" -t "$2" -- "$3" 0000:01:00.0 >&2; cat "$1"' "$VFIOLAB" "$WORK/trace" "$TOPOLOGIES/edu.json" "$EDU_DRIVER"
 check "a shell drives a device by the container's ioctls in Python" says "^api 0 type1 1$" here edu python3 -c '

@@ -1,6 +1,7 @@
 // Measures calls of a client; prints one number: nanoseconds a call, the median of many batches.
 //   client null PATH                 an ioctl with a 32-byte payload on the do-nothing server
 //   client ioctl BDF                 VFIO_DEVICE_GET_REGION_INFO, the same payload
+//   client info BDF                  VFIO_DEVICE_GET_INFO
 //   client config BDF                pread of 4 bytes of config space
 //   client file PATH                 pread of 4 bytes of an ordinary file
 //   client map BDF LIVE BYTES        MAP_DMA + UNMAP_DMA of BYTES with LIVE mappings present
@@ -71,6 +72,12 @@ int main(int argc, char** argv) {
   }
   if (map) {
     MeasureMap(device, std::stoull(words[2]), std::stoull(words[3]));
+    return 0;
+  }
+  if (words[0] == "info") {
+    vfio_device_info info{};
+    info.argsz = sizeof info;
+    Measure(2000, [&] { Require(ioctl(device.fd, VFIO_DEVICE_GET_INFO, &info) == 0, "GET_INFO"); });
     return 0;
   }
   vfio_region_info info{};

@@ -57,13 +57,40 @@ echo "In the client's own process"
 in_process() { "$build/vfiolab" run --in-process -t tests/bench/topology.json -- "$build/bench_client" "$@"; }
 declare -A library
 while read -r name nanoseconds; do library[$name]=$nanoseconds; done < <("$build/bench_library")
-printf '%-46s %7s ns\n' "library: GET_INFO" "${library[info]}" "library: pread of config space" "${library[config]}" \
-  "library: MAP_DMA + UNMAP_DMA of 4 KiB" "${library[map]}" \
-  "run --in-process: GET_REGION_INFO" "$(in_process ioctl $bdf)" \
-  "run --in-process: pread of config space" "$(in_process config $bdf)" \
-  "run --in-process: MAP_DMA + UNMAP_DMA of 4 KiB" "$(in_process map $bdf 1 4096)"
+declare -A preloaded=([info]="$(in_process info $bdf)" [config]="$(in_process config $bdf)" [map]="$(in_process map $bdf 1 4096)")
+declare -A title=([info]="GET_INFO" [config]="pread of config space" [map]="MAP_DMA + UNMAP_DMA of 4 KiB")
+for what in info config map; do
+  printf '%-46s %7s ns  library %7s ns\n' "run --in-process: ${title[$what]}" "${preloaded[$what]}" "${library[$what]}"
+done
 printf '%-46s %7s ns  ratio %s to a bare SIGSEGV handler\n' "a load of a mapped register" "${library[trap]}" \
   "$(ratio "${library[trap]}" "${library[bare-fault]}")"
+
+# peer NAME COMMAND...: what the same calls cost there, and how many times what they cost here.
+peer() {
+  local name=$1 what nanoseconds
+  shift
+  while read -r what nanoseconds; do
+    printf '%-46s %7s ns  %s times that of run --in-process\n' "$name: ${title[$what]}" "$nanoseconds" \
+      "$(ratio "$nanoseconds" "${preloaded[$what]}")"
+  done < <("$@")
+}
+echo
+if [ -f build/cache/built/vmlinuz ]; then
+  peer "Linux in a guest (TCG)" tests/bench/guest.py build/cache/built "$build/bench_client_static"
+else
+  echo "Linux in a guest: not here; ./dev referee builds it"
+fi
+# A checkout of nutanix/libvfio-user, built there: meson setup build && ninja -C build
+readonly libvfio_user_revision=efd091b
+if [ -n "${LIBVFIO_USER:-}" ]; then
+  revision=$(git -C "$LIBVFIO_USER" rev-parse --short=7 HEAD)
+  [ "$revision" = $libvfio_user_revision ] || echo "libvfio-user: revision $revision, not $libvfio_user_revision"
+  g++ -O2 -std=c++20 -w -Itests -I"$LIBVFIO_USER/include" tests/bench/vfio_user.cpp -o "$build/bench_vfio_user" \
+    -L"$LIBVFIO_USER/build/lib" -lvfio-user -Wl,-rpath,"$LIBVFIO_USER/build/lib"
+  peer "libvfio-user" "$build/bench_vfio_user"
+else
+  echo "libvfio-user: not here; LIBVFIO_USER=DIR names a built checkout of revision $libvfio_user_revision"
+fi
 
 echo
 echo "MAP_DMA + UNMAP_DMA"

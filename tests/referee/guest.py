@@ -27,6 +27,7 @@ OPTIONS = ["-machine", "q35,kernel-irqchip=split", "-accel", "tcg", "-cpu", "max
            "-nographic", "-nodefaults", "-no-reboot"]
 # no_timer_check: on a busy machine the clock test at boot fails though the clock is fine.
 APPEND = "console=ttyS0 intel_iommu=on no_timer_check loglevel=1 panic=-1"
+PLAY = "/bin/player -m /machine/devices -o /out /traces"
 APPLETS = ("basename cat echo gzip insmod ls mkdir mount poweroff sh stty tar timeout uname").split()
 
 INIT = r"""#!/bin/sh
@@ -58,7 +59,7 @@ while read -r name bdf driver vfs; do
 done </machine/devices
 stage bound
 cd /tmp
-timeout -s KILL @@PATIENCE /bin/player -m /machine/devices -o /out /traces </dev/null
+timeout -s KILL @@PATIENCE @@COMMAND </dev/null
 echo "@@player $?"
 stage played
 stty -F /dev/ttyS1 raw -echo
@@ -137,7 +138,7 @@ class Archive:
         return self.out.getvalue()
 
 
-def pack(modules, player, machine_dir, traces, patience):
+def pack(modules, player, machine_dir, traces, patience, command):
     archive = Archive()
     for name in ("bin", "dev", "machine", "modules", "out", "proc", "sys", "tmp", "traces"):
         archive.directory(name)
@@ -157,7 +158,8 @@ def pack(modules, player, machine_dir, traces, patience):
     # Numbers for names: the player keeps their order, and no two are the same without their directories.
     for number, text in enumerate(traces.values()):
         archive.file(f"traces/{number:06}", text.encode())
-    archive.file("init", INIT.replace("@@PATIENCE", str(patience)).encode(), 0o755)
+    init = INIT.replace("@@PATIENCE", str(patience)).replace("@@COMMAND", command)
+    archive.file("init", init.encode(), 0o755)
     return archive.bytes()
 
 
@@ -181,15 +183,16 @@ def stages(console):
     return {name: float(clock) for name, clock in found}
 
 
-def boot(kernel, player, machine_dir, traces, timeout=None):
-    """Results (name -> text) and the console. Traces that the player did not get to are missing."""
+def boot(kernel, player, machine_dir, traces, timeout=None, play=PLAY):
+    """Results (name -> text) and the console. Traces that the player did not get to are missing. `play` is
+    what leaves them in /out."""
     image, modules = locate(kernel, machine_dir)
     timeout = timeout or 180 + 2 * len(traces)
     patience = max(timeout - 60, timeout // 2)
     with tempfile.TemporaryDirectory() as scratch:
         initrd, log, sent = (os.path.join(scratch, name) for name in ("initrd", "console", "results"))
         with open(initrd, "wb") as file:
-            file.write(pack(modules, player, machine_dir, traces, patience))
+            file.write(pack(modules, player, machine_dir, traces, patience, play))
         command = [QEMU, *OPTIONS, *machine_options(machine_dir), "-monitor", "none",
                    "-serial", f"file:{log}", "-serial", f"file:{sent}",
                    "-kernel", str(image.resolve()), "-initrd", initrd, "-append", APPEND]

@@ -36,7 +36,6 @@ std::vector<int> Descriptors::numbers() const {
 
 std::shared_ptr<OpenFile> Descriptors::Remove(int fd) {
   if (Find(fd) == nullptr) return nullptr;
-  ::close(fd);
   --count_;
   const Shared removed = std::exchange(opened_[static_cast<std::size_t>(fd)], nullptr);
   return removed.use_count() == 1 ? std::move(removed->file) : nullptr;

@@ -44,7 +44,7 @@ class Descriptors {
     const auto at = static_cast<std::size_t>(fd);  // a negative one is beyond all
     return at < opened_.size() ? opened_[at] : none_;
   }
-  // Closes it, and returns the file if nobody else has that.
+  // Forgets the number, which the caller closes; the file if nobody else has that.
   std::shared_ptr<OpenFile> Remove(int fd);
   // They are another process's.
   void Forsake() { opened_.clear(), count_ = 0; }

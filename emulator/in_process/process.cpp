@@ -82,8 +82,13 @@ Result<int> Process::InstallCopy(int fd, OpenDescription opened) {
 
 Result<> Process::Close(int fd) {
   if (!Has(fd)) return NotOurs(fd);
-  if (auto file = process_.descriptors.Remove(fd)) host_.door().Release(now(), std::move(file));
+  ::close(fd);
+  Forget(fd);
   return {};
+}
+
+void Process::Forget(int fd) {
+  if (auto file = process_.descriptors.Remove(fd)) host_.door().Release(now(), std::move(file));
 }
 
 Result<long> Process::Ioctl(int fd, u32 command, u64 argument) {
@@ -227,12 +232,15 @@ Result<> Process::Munmap(u64 address, u64 length) {
   return {};
 }
 
+void Process::ForgetPages(u64 address, u64 length) {
+  if (length == 0 || !host_.machine().hears_unmaps()) return;
+  OwnCaller caller(process_, Tid());
+  host_.door().Unmap(now(), caller, ClientAddress{address}, WholePages(length));
+}
+
 void Process::ForgetWindows(u64 address, u64 length) {
   if (length == 0) return;
-  if (host_.machine().hears_unmaps()) {
-    OwnCaller caller(process_, Tid());
-    host_.door().Unmap(now(), caller, ClientAddress{address}, WholePages(length));
-  }
+  ForgetPages(address, length);
   process_.space->windows().Remove(address, address + WholePages(length) - 1);
 }
 
@@ -250,7 +258,7 @@ void Process::MoveWindows(u64 from, u64 length, u64 to, u64 new_length) {
     moved.push_back(std::move(part));
   }
   ForgetWindows(from, length);
-  if (to != from) ForgetWindows(to, new_length);
+  ForgetWindows(to, new_length);
   for (Window& window : moved) process_.space->windows().Add(std::move(window));
 }
 

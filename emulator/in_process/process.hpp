@@ -38,6 +38,8 @@ class Process final : private TrapServer {
   Result<> SetAttributes(const std::string& path, std::optional<mode_t> mode,
                          DeviceNode::Owner owner);
   Result<> Close(int fd);
+  // The same where the number has become somebody else's.
+  void Forget(int fd);
   Result<long> Ioctl(int fd, u32 command, u64 argument);
   // `buffer` is an address of this process. At the file's position, or at an offset.
   Result<long> Read(int fd, u64 buffer, u64 size, std::optional<u64> offset = {});
@@ -49,7 +51,9 @@ class Process final : private TrapServer {
   Result<> Munmap(u64 address, u64 length);
   // The same for who has unmapped it already.
   void ForgetWindows(u64 address, u64 length);
-  // The same for who has moved it (mremap).
+  // Only what was in that memory has gone.
+  void ForgetPages(u64 address, u64 length);
+  // As ForgetWindows() for who has moved it elsewhere (mremap).
   void MoveWindows(u64 from, u64 length, u64 to, u64 new_length);
   // The one that covers the address; null: none.
   const Window* FindWindow(u64 address) const { return windows().Find(address); }

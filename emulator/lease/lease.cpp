@@ -93,14 +93,16 @@ bool Lease::IsElsewhere() const {
 
 UniqueFd Lease::Connect() const {
   constexpr useconds_t kPause = 1000;
+  constexpr int kTries = 1000;  // who has the lock may be a child that knows nothing of it
   const UniqueFd place = OpenDirectory(directory_);
   const sockaddr_un address = AddressOf(place, "owner");
-  do {
+  for (int i = 0; i < kTries; ++i) {
     UniqueFd socket(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
     if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0)
       return socket;
+    if (!IsElsewhere()) break;
     ::usleep(kPause);
-  } while (IsElsewhere());
+  }
   return UniqueFd();
 }
 

@@ -1,7 +1,6 @@
 // Who has the machine when the process that had it runs another program, or ends, while its files
 // are open elsewhere: a copy of that process, which does nothing else and ends with the last of
 // them.
-#include <sched.h>
 #include <signal.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -15,14 +14,12 @@
 namespace vfiolab::preload {
 namespace {
 
-// A child of nobody: the program's parent does not wait for it, and nor does the program.
+// A child that the program has not to wait for.
 bool IsInGrandchild() {
-  const long child = ::syscall(SYS_clone, 0, nullptr, nullptr, nullptr, nullptr);
-  if (child > 0)
-    while (::waitpid(static_cast<pid_t>(child), nullptr, __WALL) < 0 && errno == EINTR) continue;
-  if (child != 0) return false;
-  if (::syscall(SYS_clone, SIGCHLD, nullptr, nullptr, nullptr, nullptr) == 0) return true;
-  ::syscall(SYS_exit_group, 0);
+  const pid_t child = ::fork();
+  if (child == 0 && ::fork() == 0) return true;
+  if (child == 0) real(_exit)(0);
+  while (child > 0 && ::waitpid(child, nullptr, 0) < 0 && errno == EINTR) continue;
   return false;
 }
 
@@ -38,7 +35,7 @@ void BlockSignals() {
 
 // What is open by the process itself alone is closed with it, which the caretaker then learns.
 void Host::HandOver() {
-  if (!lease_.held() || guests_.lent().empty()) return;
+  if (handed_over_ || !lease_.held() || guests_.lent().empty()) return;
   sigset_t before;
   ::pthread_sigmask(SIG_SETMASK, nullptr, &before);
   BlockSignals();
@@ -58,7 +55,7 @@ void Host::TakeCare() {
   mutex_.unlock();
   Service service([this](const auto& ready) { return Step(ready); },
                   [this] { return lease_.held(); });
-  ::syscall(SYS_exit_group, 0);
+  real(_exit)(0);
   __builtin_unreachable();
 }
 
@@ -81,7 +78,8 @@ using namespace vfiolab::preload;
 
 namespace {
 
-__attribute__((destructor)) void AtEnd() { Host::BeforeEnd(); }
+// After all others, which may have something to write.
+__attribute__((destructor(101))) void AtEnd() { Host::BeforeEnd(); }
 
 }  // namespace
 

@@ -15,6 +15,7 @@
 #include "preload/host.hpp"
 #include "preload/real.hpp"
 #include "preload/socket_calls.hpp"
+#include "process/dropping_advice.hpp"
 #include "process/guarded_copy.hpp"
 
 using vfiolab::u32;
@@ -228,6 +229,14 @@ VFIOLAB_INTERPOSED void* mremap(void* at, size_t length, size_t wanted, int flag
   if (host != nullptr && moved != MAP_FAILED)
     host->MoveWindows(Address(at), length, Address(moved), wanted);
   return moved;
+}
+
+VFIOLAB_INTERPOSED int madvise(void* at, size_t length, int advice) noexcept {
+  const int result = real(madvise)(at, length, advice);
+  if (result == 0 &&
+      std::ranges::count(vfiolab::kDroppingAdvice, static_cast<unsigned>(advice)) != 0)
+    if (Host* host = Host::WithWindows()) host->ForgetPages(Address(at), length);
+  return result;
 }
 
 VFIOLAB_INTERPOSED int mprotect(void* at, size_t length, int protection) noexcept {

@@ -52,7 +52,8 @@ Result<> Host::SetAttributes(int fd, std::optional<mode_t> mode, DeviceNode::Own
 
 // A child of vfork has the memory of its parent, but not its descriptors.
 Result<> Host::Close(int fd) {
-  if (::getpid() != process_id_) return real(close)(fd) == 0 ? Result<>{} : Fail(errno, "close");
+  if (::getpid() != process_id_ || handed_over_)
+    return real(close)(fd) == 0 ? Result<>{} : Fail(errno, "close");
   const Turn turn(*this);
   DeliverInTurn(fd).IgnoreError();
   kind_of[static_cast<std::size_t>(fd)] = Kind::kNone;
@@ -60,6 +61,18 @@ Result<> Host::Close(int fd) {
   guests_.ReleaseReturned();
   ReturnLease();
   return closed;
+}
+
+void Host::Detach(int fd) {
+  if (::getpid() != process_id_ || handed_over_) return;
+  const Turn turn(*this);
+  DeliverInTurn(fd).IgnoreError();
+  const UniqueFd nothing(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  if (real(dup3)(nothing.get(), fd, O_CLOEXEC) < 0) return;
+  kind_of[static_cast<std::size_t>(fd)] = Kind::kNone;
+  process_.Forget(fd);
+  guests_.ReleaseReturned();
+  ReturnLease();
 }
 
 Result<int> Host::Duplicate(int fd, int to, int least, bool close_on_exec) {
@@ -179,10 +192,20 @@ Result<u64> Host::Mmap(u64 address, u64 length, int protection, int flags, int f
   return at;
 }
 
-void Host::ForgetWindows(u64 address, u64 length) {
-  const Turn turn(*this);
+void Host::TellOwnerOfUnmap(u64 address, u64 length) {
   if (!lease_.held() && length != 0 && process_.host().machine().hears_unmaps())
     owner_.Unmap(address, length).IgnoreError();
+}
+
+void Host::ForgetPages(u64 address, u64 length) {
+  const Turn turn(*this);
+  TellOwnerOfUnmap(address, length);
+  process_.ForgetPages(address, length);
+}
+
+void Host::ForgetWindows(u64 address, u64 length) {
+  const Turn turn(*this);
+  TellOwnerOfUnmap(address, length);
   process_.ForgetWindows(address, length);
   LetGoOfUnmapped();
   guests_.ReleaseReturned();
@@ -195,7 +218,11 @@ bool Host::HasWindow(u64 address, u64 length) {
 }
 
 void Host::MoveWindows(u64 from, u64 length, u64 to, u64 new_length) {
+  if (from == to)
+    return length > new_length ? ForgetWindows(from + new_length, length - new_length) : void();
   const Turn turn(*this);
+  TellOwnerOfUnmap(from, length);
+  TellOwnerOfUnmap(to, new_length);
   process_.MoveWindows(from, length, to, new_length);
   LetGoOfUnmapped();
 }

@@ -82,6 +82,7 @@ void Host::TellService() {
 Service::Wait Host::Step(const std::vector<int>& ready) {
   const AtWork working;
   const std::lock_guard lock(mutex_);
+  if (handed_over_) return {};
   process_.Advance(Time{});
   guests_.Serve(ready);
   ReturnLease();
@@ -100,6 +101,10 @@ Completion Host::WaitFor(PendingCall& pending) {
   }
   std::optional<Completion> completion;
   const UniqueFd done(::eventfd(0, EFD_CLOEXEC));
+  if (!done) {
+    pending.Cancel();
+    return {Fail(errno, "no descriptor is left to wait with")};
+  }
   pending.OnDone([&](Completion how) {
     completion = std::move(how);
     ::eventfd_write(done.get(), 1);
@@ -120,7 +125,7 @@ Completion Host::WaitFor(PendingCall& pending) {
 Host* Host::Make() {
   const AtWork working;
   const char* topology = Topology();
-  const char* tree = Shared();
+  const char* tree = SharedDirectory();
   if (topology == nullptr || tree == nullptr) return nullptr;
   const auto spec = topology::LoadFile(topology, fake_devices::Models(), plugins::LoadPlugin);
   if (!spec) {
@@ -229,6 +234,7 @@ Host::Inheritance& Host::inheritance() {
 // the machine is left as it is: the devices' is the parent's.
 void Host::InChild() {
   KnowsItself() = 1;
+  if (at_work > 0) return;  // what this library makes of itself
   new (&making) std::mutex;
   Host* parents = only.exchange(nullptr);
   made = false;

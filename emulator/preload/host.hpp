@@ -26,7 +26,7 @@ class Host {
   static Host* Get();
   // The topology's path, and the directory that all processes share; null outside of `vfiolab run`.
   static const char* Topology() { return ::getenv("VFIOLAB_TOPOLOGY"); }
-  static const char* Shared() { return ::getenv("VFIOLAB_MIRROR"); }
+  static const char* SharedDirectory() { return ::getenv("VFIOLAB_MIRROR"); }
   // The same for a descriptor: null, too, when it is not the emulated host's. Costs a few
   // nanoseconds.
   static Host* Of(int fd) { return IsFile(KindOf(fd)) ? Get() : nullptr; }
@@ -62,6 +62,8 @@ class Host {
                          DeviceNode::Owner owner);
   Result<> SetAttributes(int fd, std::optional<mode_t> mode, DeviceNode::Owner owner);
   Result<> Close(int fd);
+  // The same, but the number is taken until whoever does not know of us closes it.
+  void Detach(int fd);
   // `to` < 0: any number from `least` on.
   Result<int> Duplicate(int fd, int to, int least, bool close_on_exec);
   // Whether it is a file of text.
@@ -77,6 +79,8 @@ class Host {
   Result<u64> Mmap(u64 address, u64 length, int protection, int flags, int fd, u64 offset);
   // Memory of this process has gone, or another has come in its place.
   void ForgetWindows(u64 address, u64 length);
+  // The memory is still there, but what was in it has gone.
+  void ForgetPages(u64 address, u64 length);
   bool HasWindow(u64 address, u64 length);
   // mremap has made one of the other.
   void MoveWindows(u64 from, u64 length, u64 to, u64 new_length);
@@ -139,6 +143,7 @@ class Host {
   void Apply(const lease::Journal::Entry& entry);
   void LendAll();
   void LetGoOfUnmapped();
+  void TellOwnerOfUnmap(u64 address, u64 length);
   void HandOver();
   [[noreturn]] void TakeCare();
   // The one that there is already; null: none, or it is at work.
@@ -193,8 +198,8 @@ class Host {
   std::map<const OpenFile*, Kept> kept_;
   std::optional<std::string> working_directory_;
   pid_t process_id_;
-  u64 caught_up_ = 0;  // in which lease
-  bool handed_over_ = false;
+  u64 caught_up_ = 0;         // in which lease
+  bool handed_over_ = false;  // a copy of this process has the lease
   bool replaying_ = false;    // what another process has done
   std::optional<Time> next_;  // what the service waits for
   std::size_t watched_ = 0;

@@ -19,7 +19,6 @@ bool Host::TakeLease() {
   CatchUp();
   guests_.lent().Begin();
   WriteTrace(true);
-  has_windows = has_windows || process_.host().machine().hears_unmaps();
   return true;
 }
 
@@ -53,6 +52,7 @@ void Host::Apply(const lease::Journal::Entry& entry) {
 
 // One that has the lease may return it while it is being asked.
 Result<int> Host::OpenHere(const std::string& path, int flags) {
+  has_windows = has_windows || process_.host().machine().hears_unmaps();
   constexpr int kTries = 100;
   for (int i = 0; i < kTries; ++i) {
     if (TakeLease()) {
@@ -184,7 +184,7 @@ namespace {
 
 // What the program before this one has left open.
 __attribute__((constructor)) void LookAround() {
-  if (Host::Shared() == nullptr) return;
+  if (Host::SharedDirectory() == nullptr) return;
   const AtWork working;
   for (const int fd : NumbersIn("/proc/self/fd")) Host::AddInherited(fd);
 }

@@ -69,7 +69,7 @@ void vfiolab::preload::TakeSignalsPutOff() {
 
 VFIOLAB_INTERPOSED int sigaction(int signal, const struct sigaction* action,
                                  struct sigaction* before) noexcept {
-  if (Host::Shared() == nullptr || signal <= 0 || signal >= _NSIG)
+  if (Host::SharedDirectory() == nullptr || signal <= 0 || signal >= _NSIG)
     return real(sigaction)(signal, action, before);
   const bool is_fault = signal == SIGSEGV || signal == SIGBUS;
   if (is_fault && Host::Get() != nullptr && vfiolab::SetFaultAction(signal, action, before))
@@ -96,7 +96,7 @@ VFIOLAB_INTERPOSED int sigaction(int signal, const struct sigaction* action,
 }
 
 VFIOLAB_INTERPOSED sighandler_t signal(int number, sighandler_t handler) noexcept {
-  if (Host::Shared() == nullptr) return real(signal)(number, handler);
+  if (Host::SharedDirectory() == nullptr) return real(signal)(number, handler);
   struct sigaction action {};
   struct sigaction before {};
   action.sa_handler = handler;

@@ -72,14 +72,15 @@ void VisitDescriptors(const msghdr& message, Visit visit) {
 }
 
 void LendCarried(const msghdr* message) {
-  if (message == nullptr || at_work > 0 || Host::Shared() == nullptr) return;
+  if (message == nullptr || at_work > 0 || Host::SharedDirectory() == nullptr) return;
   VisitDescriptors(*message, [](int fd) {
     if (Host* host = Host::Of(fd)) host->Lend(fd);
   });
 }
 
 void AddCarried(const msghdr& message) {
-  if (at_work == 0 && Host::Shared() != nullptr) VisitDescriptors(message, &Host::AddInherited);
+  if (at_work == 0 && Host::SharedDirectory() != nullptr)
+    VisitDescriptors(message, &Host::AddInherited);
 }
 
 }  // namespace

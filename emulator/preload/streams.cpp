@@ -38,14 +38,12 @@ VFIOLAB_INTERPOSED int fflush(FILE* stream) {
 VFIOLAB_INTERPOSED int fflush_unlocked(FILE* stream) { return fflush(stream); }
 
 VFIOLAB_INTERPOSED int fclose(FILE* stream) {
-  const bool is_own = stream != nullptr && Host::Of(stream->_fileno) != nullptr;
-  if (!is_own) return real(fclose)(stream);
+  Host* host = stream == nullptr ? nullptr : Host::Of(stream->_fileno);
+  if (host == nullptr) return real(fclose)(stream);
   const int flushed = fflush(stream);
   const int error = errno;
-  const int fd = stream->_fileno;
-  // The C library closes the number by itself; but where its functions are ours.
+  host->Detach(stream->_fileno);
   const int closed = real(fclose)(stream);
-  if (Host* host = Host::Of(fd)) host->Close(fd).IgnoreError();
   if (flushed == 0) return closed;
   errno = error;
   return EOF;
@@ -55,7 +53,7 @@ namespace {
 
 // A program that ends leaves it to the C library to flush its output, after this.
 __attribute__((destructor)) void FlushOutput() {
-  if (Host::Shared() != nullptr && Host::Of(STDOUT_FILENO) != nullptr) fflush(stdout);
+  if (Host::SharedDirectory() != nullptr && Host::Of(STDOUT_FILENO) != nullptr) fflush(stdout);
 }
 
 }  // namespace

@@ -24,7 +24,7 @@ class Host::Turn {
  public:
   explicit Turn(Host& host) : host_(host), lock_(host.mutex_) {
     current = &lock_;
-    if (!host_.guests_.lent().empty()) host_.guests_.ReleaseReturned();
+    if (!host_.guests_.lent().empty() && !host_.handed_over_) host_.guests_.ReleaseReturned();
   }
   ~Turn() {
     host_.TellService();

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <malloc.h>
 #include <signal.h>
 #include <sys/stat.h>
 
@@ -55,6 +56,7 @@ void FileCalls::StayAwake() {
 u64 FileCalls::Add(std::shared_ptr<OpenFile> file) {
   services_.traced.clear();
   open_files_.emplace(++last_handle_, std::move(file));
+  most_open_ = std::max(most_open_, open_files_.size());
   return last_handle_;
 }
 
@@ -72,6 +74,11 @@ void FileCalls::Release(std::shared_ptr<OpenFile> file) {
   if (file == nullptr) return;
   mms_.DropIdle();
   loop_.door().Release(loop_.Now(), std::move(file));
+  // A client may have had very many: what they took goes back to the host.
+  constexpr std::size_t kMany = 1024;
+  if (most_open_ < kMany || open_files_.size() > most_open_ / 8) return;
+  most_open_ = open_files_.size();
+  ::malloc_trim(0);
 }
 
 Reply FileCalls::Open(pid_t tid, FileNode& node, std::string_view path, int flags) {

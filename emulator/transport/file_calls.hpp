@@ -126,6 +126,7 @@ class FileCalls final : public OpenFileFinder, private MappedFiles {
   Placement placement_;
   std::vector<OpenFileSource*> sources_;
   std::vector<std::function<bool()>> takers_;
+  std::size_t most_open_ = 0;  // files at a time, of late
   std::unordered_map<u64, std::shared_ptr<OpenFile>> open_files_;
   u64 last_handle_ = 0;
   u64 calls_ = 0;

@@ -1,19 +1,17 @@
 // Calls by which a process loses memory that it has: munmap, mremap, mmap over a mapping, madvise.
 #pragma once
-#include <sys/mman.h>
 #include <sys/syscall.h>
 
 #include <array>
 
 #include "process/caller.hpp"
+#include "process/dropping_advice.hpp"
 #include "transport/event_loop.hpp"
 #include "transport/trapped_call.hpp"
 
 namespace vfiolab {
 
 constexpr std::array<int, 2> kUnmappingCalls{SYS_munmap, SYS_mremap};
-// Of madvise: what drops pages.
-constexpr std::array<unsigned, 3> kDroppingAdvice{MADV_DONTNEED, MADV_FREE, MADV_REMOVE};
 
 // Tells the core of what the call is about to take, if it is one of those. What the kernel does not
 // say, whether mremap() moves a mapping that grows, is taken as if it did. In the core's turn.

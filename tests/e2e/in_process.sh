@@ -76,6 +76,10 @@ check "a handler that interrupts a call makes its own" here edu "$BUILD_DIR/e2e_
 check "also where the call waits" here edu "$BUILD_DIR/e2e_handlers" waiting
 check "sigaction and signal tell what was set" here edu "$BUILD_DIR/e2e_handlers" actions
 check "a child by a system call that no library sees has what its parent has" here edu "$BUILD_DIR/e2e_handlers" raw-fork
+check "memory that is unmapped takes its mapping along, in 2010" says "as it should be" here uiommu \
+  "$BUILD_DIR/e2e_unmap" /dev/vfio0 goes
+check "also where another process has the machine" says "as it should be" here uiommu \
+  bash -c 'exec 5<>/dev/uiommu; "$0" /dev/vfio0 goes' "$BUILD_DIR/e2e_unmap"
 check "a topology with mistakes is refused" exits_with 2 limited 10 "$VFIOLAB" run --in-process -t /dev/null -- true
 check "nothing is left in TMPDIR" same "" "$(ls "$TMPDIR")"
 finish

@@ -111,20 +111,6 @@ TEST_CASE_METHOD(Sysfs, "Every attribute can be read, or is there to be written 
   }
 }
 
-TEST_CASE_METHOD(Sysfs, "An attribute can be read from anywhere, and is made anew there") {
-  const auto file = test::OpenAt(sys, std::string(kNic) + "/vendor", O_RDONLY).completion().opened;
-  const auto read = [&](u64 offset) {
-    std::array<char, 4> bytes{};
-    const long size = ReadAt(*file, offset, bytes);
-    return std::string(bytes.data(), static_cast<std::size_t>(size));
-  };
-  CHECK(read(2) == "8086");
-  CHECK(read(6) == "\n");
-  CHECK(read(7).empty());
-  CHECK(read(4) == "86\n");
-  CHECK(read(100).empty());
-}
-
 TEST_CASE_METHOD(Sysfs, "Devices lie below the bridges that lead to them") {
   CHECK(NamesAt(sys, "devices") == Names{"pci0000:00", "pci0001:05", "virtual"});
   CHECK(NamesAt(sys, "devices/pci0000:00") == Names{"0000:00:0b.0", "0000:00:1c.0", "pci_bus"});

@@ -38,6 +38,9 @@ check "when the process with the machine dies, files are ENODEV, and the next on
 check "what that says is seen by the program" client orphan
 check "a program that closes all descriptors but its own keeps the machine" client closing
 check "a process that ends gives its part back" client returned
+seed=$RANDOM$RANDOM
+check "processes that come, go and are killed leave the machine whole (seed $seed)" \
+  here two-groups python3 "$SOURCE_DIR/tests/e2e/clients/processes_storm.py" 4 $seed
 check "what a client leaves behind ends with run" same "gone" "$(here edu sh -c 'sleep 30 & echo $! >"$0"; setsid sleep 30 &
   echo $! >>"$0"' "$WORK/left"; for pid in $(cat "$WORK/left"); do kill -0 "$pid" 2>/dev/null && echo "$pid is there"; done; echo gone)"
 

@@ -28,6 +28,7 @@ check "a process that has the container open lets its children use it" says "^ev
 
 check "a child uses all that its parent has open, and the parent what the child opens" client inherit
 check "a mapping of registers is as good in a child" client mapped
+check "it goes where mremap puts it, and does not grow" client moved
 check "an unbind waits for the process that has the device" client unbind
 check "children of a server that forks have the machine in turn, and together" client server
 check "a daemon has the machine when its parents are gone" client daemon

@@ -111,6 +111,24 @@ def test_mapped():
     expect(words[1] == ~0x1234 & 0xffffffff, "the parent sees the child's store")
 
 
+def test_moved():
+    """A mapping of registers goes where mremap puts it, and does not grow (mm/mremap.c)."""
+    device = open_device()[2]
+    libc.mmap.restype = libc.mremap.restype = ctypes.c_void_p
+    first = libc.mmap(None, 8192, 3, mmap.MAP_SHARED, device, ctypes.c_long(0))
+    there = libc.mmap(None, 8192, 0, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1, ctypes.c_long(0))
+    move, fixed = 1, 2
+    failed = ctypes.c_void_p(-1).value
+    expect(libc.mremap(ctypes.c_void_p(first), 8192, 12288, move) == failed and ctypes.get_errno() == 14,
+           "it does not grow")
+    expect(libc.mremap(ctypes.c_void_p(first), 8192, 8192, move | fixed, ctypes.c_void_p(there)) == there, "it moves")
+    word = ctypes.c_uint32.from_address(there + 4)
+    word.value = 0x55
+    expect(word.value == ~0x55 & 0xffffffff, "the registers are there")
+    expect(libc.mremap(ctypes.c_void_p(there), 8192, 4096, 0) == there, "it shrinks")
+    expect(ctypes.c_uint32.from_address(there).value == 0x010000ed, "to its first page")
+
+
 def test_unbind():
     device = open_device()[2]
     start = time.time()

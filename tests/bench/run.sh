@@ -5,7 +5,7 @@ cd "$(dirname "$0")/../.."
 build=$1
 bdf=0000:01:00.0
 mount=$(mktemp -d)
-trap 'umount "$mount" 2>/dev/null; rmdir "$mount"' EXIT
+trap 'umount "$mount" 2>/dev/null || true; rmdir "$mount"' EXIT
 
 median() { sort -n | awk '{v[NR] = $1} END {print v[int((NR + 1) / 2)]}'; }
 ratio() { awk -v a="$1" -v b="$2" 'BEGIN {printf "%.2f", a / b}'; }
@@ -87,7 +87,7 @@ if [ -n "${LIBVFIO_USER:-}" ]; then
   [ "$revision" = $libvfio_user_revision ] || echo "libvfio-user: revision $revision, not $libvfio_user_revision"
   g++ -O2 -std=c++20 -w -Itests -I"$LIBVFIO_USER/include" tests/bench/vfio_user.cpp -o "$build/bench_vfio_user" \
     -L"$LIBVFIO_USER/build/lib" -lvfio-user -Wl,-rpath,"$LIBVFIO_USER/build/lib"
-  peer "libvfio-user" "$build/bench_vfio_user"
+  peer "libvfio-user, on one CPU" taskset -c 0 "$build/bench_vfio_user"
 else
   echo "libvfio-user: not here; LIBVFIO_USER=DIR names a built checkout of revision $libvfio_user_revision"
 fi

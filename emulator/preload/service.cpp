@@ -5,9 +5,9 @@
 #include <signal.h>
 #include <sys/eventfd.h>
 
-namespace vfiolab::preload {
+#include "lease/messages.hpp"
 
-constexpr std::chrono::microseconds kAwake{50};
+namespace vfiolab::preload {
 
 Service::Service(Step step)
     : step_(std::move(step)), wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
@@ -46,7 +46,7 @@ void Service::Run(const std::function<bool()>& goes_on) {
       time = {left / 1'000'000'000, left % 1'000'000'000};
     }
     // What has come of late may come again sooner than a sleeping thread could be woken.
-    const auto awake = std::chrono::steady_clock::now() + kAwake;
+    const auto awake = std::chrono::steady_clock::now() + lease::Channel::kAwake;
     int count = 0;
     if (!has_come.empty()) do {
         count = ::poll(states.data(), states.size(), 0);

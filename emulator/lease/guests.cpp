@@ -20,6 +20,15 @@ class GuestCaller final : public Caller {
  public:
   using Caller::Caller;
   bool can_trap() const override { return true; }
+  // Of a write.
+  void set_had(std::span<const std::byte> had) { had_ = had; }
+  Result<> FromClient(std::span<const std::byte> part) override {
+    if (part.data() + part.size() <= had_.data() + had_.size()) return {};
+    return Fail(EFAULT, fmt::format("the caller's buffer ends after {} bytes", had_.size()));
+  }
+
+ private:
+  std::span<const std::byte> had_;
 };
 
 }  // namespace
@@ -168,7 +177,7 @@ void Guests::HandleFile(Guest& guest, const Message& message, const LentFiles::S
     case Request::Kind::kLoad:
       return Read(guest, caller, message, file);
     case Request::Kind::kWrite:
-      return Write(guest, caller, message, *opened);
+      return Write(guest, message, *opened);
     case Request::Kind::kStore:
       return Finish(guest, door.Store(process_.now(), caller, file, bytes, arguments[0]), {}, 0);
     case Request::Kind::kSeek:
@@ -198,9 +207,11 @@ void Guests::Read(Guest& guest, Caller& caller, const Message& message, OpenFile
   Finish(guest, std::move(reply), {}, 0);
 }
 
-void Guests::Write(Guest& guest, Caller& caller, const Message& message,
+void Guests::Write(Guest& guest, const Message& message,
                    const in_process::OpenDescription& opened) {
-  const u64 offset = message.head.arguments[0];
+  GuestCaller caller(services_->callers, message.head.tid);
+  const u64 offset = message.head.arguments[0], had = message.head.arguments[1];
+  caller.set_had(std::span{message.bytes}.first(std::min<u64>(had, message.bytes.size())));
   Reply reply =
       process_.host().door().Write(process_.now(), caller, *opened.file, message.bytes, offset);
   std::function<void(const Result<long>&)> done;

@@ -54,8 +54,7 @@ class Guests final : private OpenFileFinder, private MappedFiles {
             std::span<const std::byte> bytes);
   Reply Open(Caller& caller, const std::string& path, int flags, std::string& found);
   void Read(Guest& guest, Caller& caller, const Message& message, OpenFile& file);
-  void Write(Guest& guest, Caller& caller, const Message& message,
-             const in_process::OpenDescription& opened);
+  void Write(Guest& guest, const Message& message, const in_process::OpenDescription& opened);
   void Mmap(Guest& guest, Caller& caller, const Message& message, OpenFile& file);
   void Netlink(Guest& guest, Caller& caller, const Message& message);
 

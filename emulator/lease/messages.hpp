@@ -22,7 +22,7 @@ struct Request {
     kFind,        // a file that the caller has got from another process
     kIoctl,       // command, argument
     kRead,        // size, offset
-    kWrite,       // offset; bytes
+    kWrite,       // offset, how many of the bytes could be had of the caller; bytes
     kSeek,        // offset, whence
     kMmap,        // offset, length, shared, writes
     kLoad,        // size, offset

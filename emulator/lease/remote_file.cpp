@@ -40,8 +40,14 @@ Reply RemoteFile::Read(CallContext& caller, std::span<std::byte> to, u64 offset)
 }
 
 Reply RemoteFile::Write(CallContext& caller, std::span<const std::byte> from, u64 offset) {
-  TRY(caller.FromClient(from));
-  return TRY(Ask(Request::Kind::kWrite, {offset}, from)).head.value;
+  // The file may refuse the write before it looks at what the client has not.
+  std::size_t reached = from.size();
+  if (!caller.FromClient(from))
+    for (std::size_t missing = std::exchange(reached, 0); missing - reached > 1;) {
+      const std::size_t between = (reached + missing) / 2;
+      (caller.FromClient(from.first(between)) ? reached : missing) = between;
+    }
+  return TRY(Ask(Request::Kind::kWrite, {offset, reached}, from)).head.value;
 }
 
 Reply RemoteFile::Load(CallContext&, std::span<std::byte> to, u64 offset) {

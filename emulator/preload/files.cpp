@@ -124,9 +124,7 @@ Result<long> Host::AlsoAnew(int fd, Move move) {
   const auto opened = process_.descriptors().Find(fd);
   const u64 position = opened->file->position();
   const int made = TRY(OpenHere(opened->path, opened->flags & ~(O_CREAT | O_EXCL | O_TRUNC)));
-  real(dup3)(made, fd, O_CLOEXEC & real(fcntl)(fd, F_GETFD) ? O_CLOEXEC : 0);
-  process_.Share(made, fd);
-  process_.Close(made).IgnoreError();
+  Replace(fd, made);
   process_.descriptors().Find(fd)->file->set_position(position);
   return move();
 }

@@ -134,6 +134,8 @@ class Host {
   // Learns what an inherited descriptor is. ENODEV: it went with the process that had it.
   Result<> Learn(int fd);
   Result<> Adopt(int fd);
+  // `fd` becomes what `made` is, which goes.
+  void Replace(int fd, int made);
   Result<> AdoptFromOwner(int fd, const lease::Placeholder& found);
   // Whether this process has the host that is alive, now or already.
   bool TakeLease();

@@ -106,12 +106,9 @@ Result<> Host::Adopt(int fd) {
     const int made = TRY(OpenHere(found->path, found->flags & ~(O_CREAT | O_EXCL | O_TRUNC)));
     process_.descriptors().Find(made)->file->set_position(
         static_cast<u64>(real(lseek)(fd, 0, SEEK_CUR)));
-    const bool closes = (real(fcntl)(fd, F_GETFD) & FD_CLOEXEC) != 0;
     if ((found->flags & O_ACCMODE) != O_RDONLY) CopyWritten(fd, made);
-    real(dup3)(made, fd, closes ? O_CLOEXEC : 0);
-    process_.Share(made, fd);
+    Replace(fd, made);
     if (fd == STDIN_FILENO) Fill(fd);
-    process_.Close(made).IgnoreError();
   } else if (lease_.held() && found->lease == lease_.number()) {
     const auto opened = guests_.lent().Find(found->number);
     if (opened == nullptr) return Fail(ENODEV, fmt::format("descriptor {} is closed", fd));
@@ -121,6 +118,13 @@ Result<> Host::Adopt(int fd) {
   }
   kind_of[static_cast<std::size_t>(fd)] = Kind::kFile;
   return {};
+}
+
+void Host::Replace(int fd, int made) {
+  const bool closes = (real(fcntl)(fd, F_GETFD) & FD_CLOEXEC) != 0;
+  real(dup3)(made, fd, closes ? O_CLOEXEC : 0);
+  process_.Share(made, fd);
+  process_.Close(made).IgnoreError();
 }
 
 Result<> Host::AdoptFromOwner(int fd, const lease::Placeholder& found) {

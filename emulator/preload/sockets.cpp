@@ -11,6 +11,7 @@
 #include "preload/real.hpp"
 #include "preload/socket_calls.hpp"
 #include "preload/turn.hpp"
+#include "process/guarded_copy.hpp"
 
 using vfiolab::SocketCall;
 using vfiolab::u64;
@@ -39,10 +40,13 @@ long ReceiveOne(Host& host, const SocketCall& call, unsigned index, bool only_no
 // net/socket.c do_recvmmsg.
 long ReceiveMany(Host& host, const SocketCall& call) {
   using Clock = std::chrono::steady_clock;
-  const auto* patience = reinterpret_cast<const timespec*>(call.arguments[4]);
-  const auto no_more = patience == nullptr ? Clock::time_point::max()
-                                           : Clock::now() + std::chrono::seconds{patience->tv_sec} +
-                                                 std::chrono::nanoseconds{patience->tv_nsec};
+  const auto* given = reinterpret_cast<const timespec*>(call.arguments[4]);
+  timespec patience{};
+  if (given != nullptr && !vfiolab::GuardedCopy(&patience, given, sizeof patience))
+    return errno = EFAULT, -1;
+  const auto no_more = given == nullptr ? Clock::time_point::max()
+                                        : Clock::now() + std::chrono::seconds{patience.tv_sec} +
+                                              std::chrono::nanoseconds{patience.tv_nsec};
   unsigned done = 0;
   for (bool only_now = false; done < call.count(); ++done) {
     if (ReceiveOne(host, call, done, only_now) < 0) return done > 0 ? long{done} : -1;
@@ -52,15 +56,13 @@ long ReceiveMany(Host& host, const SocketCall& call) {
   return done;
 }
 
-}  // namespace
-
-namespace {
-
-// Each descriptor that a message carries.
+// Each descriptor that a message carries, which the kernel has taken or filled: so it is there.
 template <class Visit>
 void VisitDescriptors(const msghdr& message, Visit visit) {
+  if (at_work > 0 || Host::SharedDirectory() == nullptr || message.msg_control == nullptr ||
+      message.msg_controllen < sizeof(cmsghdr))
+    return;
   auto* header = const_cast<msghdr*>(&message);
-  if (message.msg_controllen < sizeof(cmsghdr) || message.msg_control == nullptr) return;
   for (cmsghdr* part = CMSG_FIRSTHDR(header); part != nullptr; part = CMSG_NXTHDR(header, part)) {
     if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
     for (std::size_t at = CMSG_LEN(0); at + sizeof(int) <= part->cmsg_len; at += sizeof(int)) {
@@ -71,17 +73,13 @@ void VisitDescriptors(const msghdr& message, Visit visit) {
   }
 }
 
-void LendCarried(const msghdr* message) {
-  if (message == nullptr || at_work > 0 || Host::SharedDirectory() == nullptr) return;
-  VisitDescriptors(*message, [](int fd) {
+void LendCarried(const msghdr& message) {
+  VisitDescriptors(message, [](int fd) {
     if (Host* host = Host::Of(fd)) host->Lend(fd);
   });
 }
 
-void AddCarried(const msghdr& message) {
-  if (at_work == 0 && Host::SharedDirectory() != nullptr)
-    VisitDescriptors(message, &Host::AddInherited);
-}
+void AddCarried(const msghdr& message) { VisitDescriptors(message, &Host::AddInherited); }
 
 }  // namespace
 
@@ -118,15 +116,17 @@ VFIOLAB_INTERPOSED ssize_t send(int fd, const void* from, size_t size, int flags
   return sendto(fd, from, size, flags, nullptr, 0);
 }
 VFIOLAB_INTERPOSED ssize_t sendmsg(int fd, const msghdr* message, int flags) {
-  if (const auto sent = Here(SendHere, SYS_sendmsg, fd, message, flags)) return *sent;
-  LendCarried(message);
-  return real(sendmsg)(fd, message, flags);
+  if (const auto ours = Here(SendHere, SYS_sendmsg, fd, message, flags)) return *ours;
+  const ssize_t sent = real(sendmsg)(fd, message, flags);
+  if (sent >= 0) LendCarried(*message);
+  return sent;
 }
 VFIOLAB_INTERPOSED int sendmmsg(int fd, mmsghdr* messages, unsigned count, int flags) {
-  if (const auto sent = Here(SendHere, SYS_sendmmsg, fd, messages, count, flags))
-    return static_cast<int>(*sent);
-  for (unsigned i = 0; messages != nullptr && i < count; ++i) LendCarried(&messages[i].msg_hdr);
-  return real(sendmmsg)(fd, messages, count, flags);
+  if (const auto ours = Here(SendHere, SYS_sendmmsg, fd, messages, count, flags))
+    return static_cast<int>(*ours);
+  const int sent = real(sendmmsg)(fd, messages, count, flags);
+  for (int i = 0; i < sent; ++i) LendCarried(messages[i].msg_hdr);
+  return sent;
 }
 
 // ---- Receives ----

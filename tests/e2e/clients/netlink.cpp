@@ -290,6 +290,13 @@ void TestOthers() {
   Expect(TryReceive(pair[0]) == 1, "one byte through a pair of sockets");
   late.join();
   Expect(send(STDIN_FILENO, "x", 1, 0) < 0, "no socket");
+  Expect(sendmsg(pair[0], reinterpret_cast<msghdr*>(16), 0) < 0 && errno == EFAULT,
+         "no message is EFAULT");
+  const int generic = OpenSocket();
+  mmsghdr one{};
+  Expect(recvmmsg(generic, &one, 1, MSG_DONTWAIT, reinterpret_cast<timespec*>(16)) < 0 &&
+             errno == EFAULT,
+         "nor a time");
   Expect(recv(-1, pair, 1, 0) < 0 && errno == EBADF, "no descriptor");
 }
 

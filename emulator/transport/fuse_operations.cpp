@@ -46,6 +46,7 @@ void FuseServer::Lookup(fuse_req_t req, u64 parent_number, const char* name) {
     fuse_reply_err(req, ENOENT);
     return;
   }
+  if (parent->node == handover_ || parent->node == mmio_) DropOneTimeNames();
   const bool device = IsDeviceNode(*inode->node);
   fuse_entry_param entry{};
   entry.ino = inode->number;

@@ -96,6 +96,7 @@ Result<> FuseServer::Start(const std::string& mount_point, Options options) {
 
 void FuseServer::Unmount() {
   if (session_ == nullptr) return;
+  while (drops_ > 0) TakeRequest();
   descriptor_->release();  // the session closes it
   fuse_session_unmount(session_);
   calls_.Clear();
@@ -104,6 +105,19 @@ void FuseServer::Unmount() {
   while (!handover_->entries().empty())
     handover_->Remove(std::string(handover_->entries().begin()->first));
   fuse_session_destroy(std::exchange(session_, nullptr));
+}
+
+// Of a directory that is dropped the kernel drops all names in no use; open files keep theirs. It
+// first waits for look-ups in the root, whose answers are ours: not in the loop.
+void FuseServer::DropOneTimeNames() {
+  constexpr u64 kMany = 512;
+  if (++one_time_names_ % kMany != 0) return;
+  ++drops_;
+  dropper_.Post([this] {
+    for (const std::string_view name : {kHandover, kMmio})
+      fuse_lowlevel_notify_inval_entry(session_, FUSE_ROOT_ID, name.data(), name.size());
+    --drops_;
+  });
 }
 
 void FuseServer::LearnDevice() {

@@ -3,6 +3,7 @@
 #define FUSE_USE_VERSION 314
 #include <fuse3/fuse_lowlevel.h>
 
+#include <atomic>
 #include <deque>
 #include <map>
 #include <optional>
@@ -11,6 +12,7 @@
 #include "transport/file_calls.hpp"
 #include "transport/fuse_inodes.hpp"
 #include "transport/inquiry.hpp"
+#include "transport/side_thread.hpp"
 
 namespace vfiolab {
 
@@ -80,6 +82,9 @@ class FuseServer final : public OpenFileSource {
   void AddTracerNode();
   FuseInodes::Inode* LookUpRegisters(FuseInodes::Inode& directory, const std::string& name);
 
+  // The kernel remembers each name that it found, until it is short of memory.
+  void DropOneTimeNames();
+
   void Fill(const FuseInodes::Inode& inode, struct stat& attributes) const;
 
   // The operations, named as FUSE names them.
@@ -101,6 +106,8 @@ class FuseServer final : public OpenFileSource {
   std::shared_ptr<Directory> handover_;
   std::shared_ptr<Directory> mmio_;
   u64 offers_ = 0;
+  u64 one_time_names_ = 0;      // that the kernel found below kHandover and kMmio
+  std::atomic<int> drops_ = 0;  // under way in dropper_
   FuseInodes inodes_;
   std::deque<std::vector<char>> put_off_;  // requests
   Inquiry inquiry_;
@@ -115,6 +122,7 @@ class FuseServer final : public OpenFileSource {
   std::map<int, int> backing_ids_;                       // by memfd
   std::vector<std::shared_ptr<OpenFile>> mapped_files_;  // closed, but mapped by clients
   boost::asio::steady_timer mapped_timer_;
+  SideThread dropper_;
   std::function<void()> on_unmounted_;
 };
 

@@ -69,6 +69,10 @@ check_daemon "forked and executed in the middle"
 check "a client opens the container 10000 times" run_session "$SESSION" "$HOSTILE" opens 10000
 check_daemon "10000 opens"
 
+check "a client takes the descriptor of a device 30000 times" \
+  run_session "$SESSION" "$HOSTILE" devices 30000
+check_daemon "30000 descriptors of a device"
+
 check "every ioctl with bad pointers fails" run_session "$SESSION" "$HOSTILE" pointers
 check_daemon "bad pointers"
 

@@ -6,6 +6,7 @@
 //   e2e_hostile opens COUNT     that many opens of the container at a time
 //   e2e_hostile pointers        bad pointers in every ioctl
 //   e2e_hostile fuzz ROUNDS     random ioctls with random arguments
+//   e2e_hostile devices [COUNT]     takes a device's descriptor, again and again
 //   e2e_hostile regions         reads and writes of every size everywhere
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -67,6 +68,15 @@ static void Storm(double seconds) {
     usleep(20'000);
   }
   for (std::thread& thread : threads) thread.join();
+}
+
+static void Devices(unsigned long count) {
+  Edu edu;
+  for (unsigned long i = 0; i < count; i++) {
+    const int fd = ioctl(edu.group, VFIO_GROUP_GET_DEVICE_FD, kEdu);
+    Require(fd >= 0, "VFIO_GROUP_GET_DEVICE_FD");
+    close(fd);
+  }
 }
 
 static void Exec() {
@@ -240,6 +250,8 @@ int main(int argc, char** argv) {
     Exec();
   else if (what == "opens")
     Opens(number > 0 ? number : 10000);
+  else if (what == "devices")
+    Devices(number > 0 ? number : 30000);
   else if (what == "pointers")
     Pointers();
   else if (what == "fuzz")

@@ -5,7 +5,7 @@
 namespace vfiolab::fake_devices {
 
 std::span<const Model> Models() {
-  static const std::array models{kCopier, kEdu, kPciTestdev, kReplica, kScratch};
+  static const std::array models{kCopier, kDoorbell, kEdu, kPciTestdev, kReplica, kScratch};
   return models;
 }
 

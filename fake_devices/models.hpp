@@ -32,6 +32,7 @@ constexpr Model PlatformModelOf(std::string_view name, std::string_view summary,
 }
 
 extern const Model kCopier;
+extern const Model kDoorbell;
 extern const Model kEdu;
 extern const Model kPciTestdev;
 extern const Model kReplica;

@@ -43,6 +43,9 @@ class Stage::NoEnvironment final : public Environment {
   std::unique_ptr<EventfdWatch> WatchEventfd(const Eventfd&, std::function<void()>) override {
     return nullptr;
   }
+  std::unique_ptr<MemoryWatch> WatchMemory(const DeviceMemory&, std::function<bool()>) override {
+    return nullptr;
+  }
 };
 
 Stage::Stage(const Scenario& scenario, const Kernel& kernel)

@@ -13,7 +13,7 @@ using Offset = u64;  // from the start of a BAR
 enum class BarMapping {
   kNone,    // cannot be mapped: every access is a call
   kMemory,  // plain memory, shared with the device
-  kPoll,    // shared memory that the device looks at from time to time
+  kPoll,    // shared memory, of whose new words the device hears a little later
   kTrap,    // each access reaches the device as it happens
 };
 
@@ -28,6 +28,9 @@ class BarHandler {
   virtual void Reset() = 0;
   // The bytes of a BAR that can be mapped; empty when it cannot.
   virtual std::span<std::byte> memory() { return {}; }
+  // kPoll: this word of memory() is another one than before; of several stores to it, the last.
+  // Heard before any call that the client makes after its store.
+  virtual void OnStore(Offset, [[maybe_unused]] u32 word) {}
 };
 
 // The access widths, added up (1 + 2 + 4 + 8), that a BAR takes at an offset. Others read as zeros,

@@ -48,4 +48,11 @@ MemoryBar& PciDevice::AddMemoryBar(unsigned index, BarSpec spec) {
                     std::make_unique<MemoryBar>(host_.AllocateRegionMemory(index, spec.size)));
 }
 
+PolledBar& PciDevice::AddPolledBar(unsigned index, BarSpec spec, PolledBar::Stored stored) {
+  spec.mapping = BarMapping::kPoll;
+  return AddHandler(
+      index, spec,
+      std::make_unique<PolledBar>(host_.AllocateRegionMemory(index, spec.size), std::move(stored)));
+}
+
 }  // namespace vfiolab

@@ -91,6 +91,8 @@ class PciDevice {
   void AddVga(std::unique_ptr<BarHandler> handler) { vga_ = std::move(handler); }
   // A BAR of memory that clients may map.
   MemoryBar& AddMemoryBar(unsigned index, BarSpec spec);
+  // One whose words the device hears of when they change.
+  PolledBar& AddPolledBar(unsigned index, BarSpec spec, PolledBar::Stored stored);
 
  private:
   DeviceHost& host_;

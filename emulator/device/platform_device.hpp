@@ -73,6 +73,8 @@ class PlatformDevice {
   }
   // Whole pages of memory that clients may map.
   MemoryBar& AddMemoryRegion(u64 size);
+  // Those whose words the device hears of when they change.
+  PolledBar& AddPolledRegion(u64 size, PolledBar::Stored stored);
 
  private:
   PlatformHost& host_;

@@ -53,6 +53,40 @@ std::unique_ptr<EventfdWatch> OwnEnvironment::WatchEventfd(const Eventfd& eventf
   return std::make_unique<Watch>(*this, std::prev(watched_.end()));
 }
 
+class OwnEnvironment::MappedWatch final : public MemoryWatch {
+ public:
+  MappedWatch(OwnEnvironment& all, WatchedMemory watched) : all_(all) {
+    const std::scoped_lock lock(all.looking_);
+    mine_ = all.watched_memory_.insert(all.watched_memory_.end(), std::move(watched));
+  }
+  ~MappedWatch() override {
+    const std::scoped_lock lock(all_.looking_);
+    all_.watched_memory_.erase(mine_);
+  }
+
+ private:
+  OwnEnvironment& all_;
+  std::list<WatchedMemory>::iterator mine_;
+};
+
+std::unique_ptr<MemoryWatch> OwnEnvironment::WatchMemory(const DeviceMemory& memory,
+                                                         std::function<bool()> has_changed) {
+  return std::make_unique<MappedWatch>(*this, WatchedMemory{&memory, std::move(has_changed)});
+}
+
+void OwnEnvironment::OnMapped(int memory) {
+  maps_ = maps_ || std::ranges::any_of(watched_memory_, [&](const WatchedMemory& watched) {
+            return watched.memory->fd() == memory;
+          });
+}
+
+bool OwnEnvironment::MemoryHasChanged() {
+  if (!maps_) return false;
+  const std::scoped_lock lock(looking_);
+  return std::ranges::any_of(watched_memory_,
+                             [](const WatchedMemory& watched) { return watched.has_changed(); });
+}
+
 void OwnEnvironment::LookAtEventfds(Door& door, Time now) {
   for (auto it = watched_.begin(); it != watched_.end();) {
     const Watched watched = *it++;

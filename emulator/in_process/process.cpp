@@ -222,6 +222,7 @@ Result<u64> Process::Mmap(u64 address, u64 length, int protection, int flags, in
   const u64 first = reinterpret_cast<u64>(mapped), last = first + WholePages(length) - 1;
   process_.space->windows().Remove(first, last);
   process_.space->windows().Add({first, last, file, begins, protection, traps});
+  OnMapped(memory);
   return first;
 }
 
@@ -284,6 +285,7 @@ Result<std::vector<std::string>> Process::List(std::string_view path) {
 }
 
 void Process::Advance(Time by) {
+  if (MemoryHasChanged()) HearStores();  // before the time that goes by now
   now_ += by;
   environment_.LookAtEventfds(host_.door(), now());
   host_.door().Tick(now());

@@ -100,6 +100,15 @@ class Process final : private TrapServer {
   std::size_t WatchedEventfdCount() const { return environment_.watch_count(); }
   std::vector<int> WatchedEventfds() const { return environment_.WatchedEventfds(); }
 
+  // Somebody has mapped memory of a device, this process or another; nobody has any more.
+  void OnMapped(int memory) { environment_.OnMapped(memory); }
+  void OnAllUnmapped() { environment_.OnAllUnmapped(); }
+  // Whether there is mapped memory of which devices are to hear; from any thread, whether there is
+  // something to hear.
+  bool maps_watched_memory() const { return environment_.maps_watched_memory(); }
+  bool MemoryHasChanged() { return environment_.MemoryHasChanged(); }
+  void HearStores() { host_.door().Tick(now()); }
+
   // Whether accesses there, in memory of a device, are to trap.
   bool IsTrap(int memory, u64 offset) const { return environment_.IsTrap(memory, offset); }
 

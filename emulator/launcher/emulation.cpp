@@ -90,6 +90,8 @@ Result<> Emulation::Serve(const std::string& mount_point, FuseServer::Options op
   RaiseDescriptorLimit();
   if (cuse) TRY(KernelCuse::Check());
   calls_ = std::make_unique<FileCalls>(*loop_);
+  calls_->AddTaker([this] { return environment_.LookAtMemory(); });
+  environment_.set_on_stores([this] { calls_->StayAwake(); });
   options.traces = HasRegisters() || MovesMappings();
   fuse_ = TRY(FuseServer::Mount(*loop_, *calls_, host_.root(), mount_point, options));
   core_ = std::thread([this] { loop_->Run(); });

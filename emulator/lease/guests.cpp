@@ -234,6 +234,7 @@ void Guests::Mmap(Guest& guest, Caller& caller, const Message& message, OpenFile
   const int memory = file.shared_memory().fd;
   const Answer answer{.value = begins ? static_cast<long>(*begins) : -begins.error().code,
                       .traps = begins && process_.IsTrap(memory, *begins)};
+  if (begins) process_.OnMapped(memory);
   guest.channel.Send(answer, {}, begins ? memory : -1);
 }
 

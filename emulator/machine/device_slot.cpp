@@ -27,7 +27,7 @@ DeviceSlot::DeviceSlot(Machine& machine, Bdf bdf, const Model& model, const Para
       driver_(std::move(driver)),
       maker_(driver_) {
   device_ = model.create(model, *this, params);
-  TrapBars();
+  WatchBars();
   SetMemoryReachable(true);
 }
 
@@ -94,6 +94,7 @@ void DeviceSlot::ReadBar(unsigned bar, Offset at, std::span<std::byte> to) {
 
 void DeviceSlot::WriteBar(unsigned bar, Offset at, std::span<const std::byte> from) {
   if (device_->bar(bar)->spec.Takes(at, from.size())) device_->bar(bar)->handler->Write(at, from);
+  machine().HearStores();
 }
 
 // drivers/pci/pci.c pci_reset_fn_methods.
@@ -153,6 +154,7 @@ void DeviceSlot::ResetFunction() {
   if (device_->hears_reset()) {
     services_.CancelTimers();
     device_->Reset();
+    services_.ForgetStores();
   }
   if (const u8 at = config_.FindCapability(PCI_CAP_ID_PM))
     config_.SetBits(at + PCI_PM_CTRL, 2, PCI_PM_CTRL_STATE_MASK, false);
@@ -196,10 +198,13 @@ void DeviceSlot::SetIntx(bool asserted) {
   if (sink_ != nullptr) sink_->OnIntx(asserted);
 }
 
-void DeviceSlot::TrapBars() {
-  for (unsigned i = 0; i < PCI_STD_NUM_BARS; ++i)
-    if (const auto* bar = device_->bar(i); bar != nullptr && bar->spec.mapping == BarMapping::kTrap)
-      services_.TrapRegion(i, bar->spec.size);
+void DeviceSlot::WatchBars() {
+  for (unsigned i = 0; i < PCI_STD_NUM_BARS; ++i) {
+    const auto* bar = device_->bar(i);
+    if (bar == nullptr) continue;
+    if (bar->spec.mapping == BarMapping::kTrap) services_.TrapRegion(i, bar->spec.size);
+    if (bar->spec.mapping == BarMapping::kPoll) services_.PollRegion(*bar->handler, {"BAR", i});
+  }
 }
 
 }  // namespace vfiolab

@@ -128,7 +128,7 @@ class DeviceSlot final : public DeviceHost {
   }
 
  private:
-  void TrapBars();
+  void WatchBars();
   ConfigSpace BuildConfig(bool multifunction) const;
   // A function that may not master the bus makes no DMA.
   HostServices::Blocked Blocked() const;

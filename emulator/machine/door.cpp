@@ -72,6 +72,7 @@ void Door::Enter(Time now, F&& text) {
   machine_.trace().Input([&] {
     return fmt::format("t={} {}", std::max(now, machine_.clock().now()).count(), text());
   });
+  machine_.HearStores();
   machine_.clock().AdvanceTo(now);
 }
 

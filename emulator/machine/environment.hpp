@@ -36,6 +36,12 @@ class EventfdWatch {
   virtual bool HasClients() = 0;
 };
 
+// Stops watching when destroyed.
+class MemoryWatch {
+ public:
+  virtual ~MemoryWatch() = default;
+};
+
 class Environment {
  public:
   virtual ~Environment() = default;
@@ -44,6 +50,10 @@ class Environment {
   // clears the counter. `eventfd` stays the caller's. Null: the emulator has no descriptors left.
   virtual std::unique_ptr<EventfdWatch> WatchEventfd(const Eventfd& eventfd,
                                                      std::function<void()> signalled) = 0;
+  // While clients can have `memory` mapped: asks again and again, from any thread, whether it
+  // `has_changed`, and then goes through the Door, which looks itself. Null: nobody maps memory.
+  virtual std::unique_ptr<MemoryWatch> WatchMemory(const DeviceMemory& memory,
+                                                   std::function<bool()> has_changed) = 0;
 };
 
 }  // namespace vfiolab

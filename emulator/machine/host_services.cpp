@@ -95,6 +95,15 @@ void HostServices::TrapRegion(unsigned region, u64 size) {
   Memory().Trap(u64{region} << kRegionShift, size);
 }
 
+void HostServices::PollRegion(BarHandler& region, RegionName name) {
+  polled_.push_back(std::make_unique<PolledMemory>(
+      machine_, Memory(), region, fmt::format("{} {}{}", name_, name.kind, name.index)));
+}
+
+void HostServices::ForgetStores() {
+  for (const auto& memory : polled_) memory->Forget();
+}
+
 void HostServices::SetRegionShift(unsigned shift) {
   if (memory_) memory_->Move(std::exchange(region_shift_, shift), shift);
 }

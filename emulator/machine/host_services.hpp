@@ -11,6 +11,7 @@
 #include "device/host.hpp"
 #include "iommu/ioas.hpp"
 #include "machine/environment.hpp"
+#include "machine/polled_memory.hpp"
 
 namespace vfiolab {
 
@@ -60,6 +61,10 @@ class HostServices {
   std::span<std::byte> AllocateRegionMemory(unsigned region, u64 size);
   // That each access of a client's mapping is seen.
   void TrapRegion(unsigned region, u64 size);
+  // That the device hears of stores to clients' mappings of its memory.
+  void PollRegion(BarHandler& region, RegionName name);
+  // What clients have stored so far is of no interest: the device was reset.
+  void ForgetStores();
   // The file that backs regions that can be mapped; -1 when there is none.
   int shared_memory_fd() const { return memory_ ? memory_->fd() : -1; }
   // From now on region n begins at n << shift of that file. Nobody has it mapped.
@@ -80,6 +85,7 @@ class HostServices {
   std::unique_ptr<DeviceMemory> memory_;
   unsigned region_shift_ = kRegionShift;
   std::set<TimerId> timers_;
+  std::vector<std::unique_ptr<PolledMemory>> polled_;
 };
 
 }  // namespace vfiolab

@@ -9,6 +9,7 @@
 #include "machine/kernel.hpp"
 #include "machine/pci_bus_type.hpp"
 #include "machine/platform_bus_type.hpp"
+#include "machine/polled_memory.hpp"
 #include "vfs/open_file.hpp"
 
 namespace vfiolab {
@@ -87,6 +88,13 @@ class Machine {
   using SuspendListener = std::function<void(std::function<void(Result<>)> done)>;
   void set_suspend_listener(SuspendListener listener) { suspend_listener_ = std::move(listener); }
   const SuspendListener& suspend_listener() const { return suspend_listener_; }
+  // Memory that is looked at. Devices hear of stores before anything else comes through the Door.
+  void AddPolled(PolledMemory& memory) { polled_.push_back(&memory); }
+  void RemovePolled(PolledMemory& memory) { std::erase(polled_, &memory); }
+  void HearStores() {
+    for (PolledMemory* memory : polled_)
+      if (memory->HasChanged()) memory->Hear();
+  }
   // Called for each fault as it happens.
   void set_fault_listener(std::function<void(const FaultRecord&)> listener) {
     fault_listener_ = std::move(listener);
@@ -110,6 +118,7 @@ class Machine {
   std::function<void(const FaultRecord&)> fault_listener_;
   UnmapListener unmap_listener_;
   SuspendListener suspend_listener_;
+  std::vector<PolledMemory*> polled_;
   // These go first: slots cancel timers.
   PlatformDevices platform_devices_;
   std::map<Bdf, std::unique_ptr<DeviceSlot>> devices_;

@@ -12,8 +12,11 @@ PlatformSlot::PlatformSlot(Machine& machine, std::string name, const Model& mode
   device_ = model.create_platform(*this, params);
   asserted_.resize(device_->identity().irqs.size());
   const auto& regions = device_->regions();
-  for (unsigned i = 0; i < regions.size(); ++i)
-    if (regions[i].spec.mapping == BarMapping::kTrap) services_.TrapRegion(i, regions[i].spec.size);
+  for (unsigned i = 0; i < regions.size(); ++i) {
+    const auto& [spec, handler] = regions[i];
+    if (spec.mapping == BarMapping::kTrap) services_.TrapRegion(i, spec.size);
+    if (spec.mapping == BarMapping::kPoll) services_.PollRegion(*handler, {"region ", i});
+  }
   services_.SetMemoryReachable(true);
 }
 
@@ -25,6 +28,7 @@ void PlatformSlot::ReadRegion(unsigned region, Offset at, std::span<std::byte> t
 void PlatformSlot::WriteRegion(unsigned region, Offset at, std::span<const std::byte> from) {
   const PlatformDevice::Region& written = device_->regions()[region];
   if (written.spec.Takes(at, from.size())) written.handler->Write(at, from);
+  machine().HearStores();
 }
 
 void PlatformSlot::Reset() {
@@ -32,6 +36,7 @@ void PlatformSlot::Reset() {
     if (asserted_[irq]) SetIrq(irq, false);
   services_.CancelTimers();
   device_->Reset();
+  services_.ForgetStores();
 }
 
 void PlatformSlot::SetIrq(unsigned irq, bool asserted) {

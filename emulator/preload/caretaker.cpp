@@ -53,7 +53,7 @@ void Host::TakeCare() {
   process_.Forsake();
   process_id_ = ::getpid();
   mutex_.unlock();
-  Service service([this](const auto& ready) { return Step(ready); },
+  Service service([this](const auto& ready) { return Step(ready); }, [this] { return Look(); },
                   [this] { return lease_.held(); });
   real(_exit)(0);
   __builtin_unreachable();

@@ -68,13 +68,19 @@ void Host::WriteTrace(bool on) {
   });
 }
 
-void Host::TellService() {
+bool Host::ServiceIsBehind() {
   const auto next = process_.NextDeadline();
   const std::size_t watched = process_.WatchedEventfdCount() + guests_.descriptor_count();
-  if (next == next_ && watched == watched_) return;
-  next_ = next, watched_ = watched;
+  const bool looks = process_.maps_watched_memory();
+  if (next == next_ && watched == watched_ && looks == looks_) return false;
+  next_ = next, watched_ = watched, looks_ = looks;
+  return true;
+}
+
+void Host::TellService() {
+  if (!ServiceIsBehind()) return;
   if (!service_)
-    service_.emplace([this](const auto& ready) { return Step(ready); });
+    service_.emplace([this](const auto& ready) { return Step(ready); }, [this] { return Look(); });
   else
     service_->Wake();
 }
@@ -87,11 +93,21 @@ Service::Wait Host::Step(const std::vector<int>& ready) {
   guests_.Serve(ready);
   ReturnLease();
   next_ = process_.NextDeadline();
-  Service::Wait wait{.left = {}, .fds = process_.WatchedEventfds()};
+  looks_ = process_.maps_watched_memory();
+  Service::Wait wait{.left = {}, .fds = process_.WatchedEventfds(), .looks = looks_};
   guests_.AddDescriptors(wait.fds);
   watched_ = wait.fds.size();
   if (next_) wait.left = *next_ - process_.now();
   return wait;
+}
+
+Service::Seen Host::Look() {
+  if (!process_.MemoryHasChanged()) return Service::Seen::kNothing;
+  const AtWork working;
+  const std::lock_guard lock(mutex_);
+  if (handed_over_) return Service::Seen::kDue;
+  process_.HearStores();
+  return ServiceIsBehind() ? Service::Seen::kDue : Service::Seen::kStores;
 }
 
 Completion Host::WaitFor(PendingCall& pending) {

@@ -173,6 +173,9 @@ class Host {
   void WriteTrace(bool on);
   // After a call: the service may have to look earlier than it knows of.
   void TellService();
+  // Whether there is something else to wait for than the service knows of; it will.
+  bool ServiceIsBehind();
+  Service::Seen Look();
   Service::Wait Step(const std::vector<int>& ready);
   Completion WaitFor(PendingCall& pending);
   static void BeforeFork();
@@ -205,6 +208,7 @@ class Host {
   bool replaying_ = false;    // what another process has done
   std::optional<Time> next_;  // what the service waits for
   std::size_t watched_ = 0;
+  bool looks_ = false;
   std::optional<Service> service_;
 };
 

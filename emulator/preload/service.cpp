@@ -9,8 +9,10 @@
 
 namespace vfiolab::preload {
 
-Service::Service(Step step)
-    : step_(std::move(step)), wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+Service::Service(Step step, Look look)
+    : step_(std::move(step)),
+      look_(std::move(look)),
+      wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   // Signals are the client's own affair; but the faults of copies are to be seen to.
   sigset_t all, before;
   ::sigfillset(&all);
@@ -21,7 +23,8 @@ Service::Service(Step step)
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
-Service::Service(Step step, const std::function<bool()>& goes_on) : step_(std::move(step)) {
+Service::Service(Step step, Look look, const std::function<bool()>& goes_on)
+    : step_(std::move(step)), look_(std::move(look)) {
   Run(goes_on);
 }
 
@@ -40,24 +43,54 @@ void Service::Run(const std::function<bool()>& goes_on) {
     if (!goes_on()) return;
     states.assign(1, {wake_.get(), POLLIN, 0});
     for (const int fd : wait.fds) states.push_back({fd, POLLIN, 0});
-    timespec time{};
-    if (wait.left) {
-      const auto left = std::max(*wait.left, Time{}).count();
-      time = {left / 1'000'000'000, left % 1'000'000'000};
-    }
-    // What has come of late may come again sooner than a sleeping thread could be woken.
-    const auto awake = std::chrono::steady_clock::now() + lease::Channel::kAwake;
-    int count = 0;
-    if (!has_come.empty()) do {
-        count = ::poll(states.data(), states.size(), 0);
-      } while (count == 0 && std::chrono::steady_clock::now() < awake);
-    if (count == 0) ::ppoll(states.data(), states.size(), wait.left ? &time : nullptr, nullptr);
+    Await(wait, states, !has_come.empty());
     has_come.clear();
     for (const pollfd& state : states)
       if (state.revents != 0) has_come.push_back(state.fd);
     u64 ignored = 0;
     if (states[0].revents != 0)
       static_cast<void>(::read(wake_.get(), &ignored, sizeof ignored) == 8);
+  }
+}
+
+// A system call costs as much as many looks. Where one store follows the other, others have their
+// turn, too.
+Service::Seen Service::LookAwhile() {
+  constexpr int kLooks = 64;
+  Seen all = Seen::kNothing;
+  for (int i = 0; i < kLooks && all != Seen::kDue; ++i) all = std::max(all, look_());
+  if (all != Seen::kNothing) changed_ = std::chrono::steady_clock::now();
+  return all;
+}
+
+void Service::Await(const Wait& wait, std::vector<pollfd>& states, bool has_come) {
+  using Clock = std::chrono::steady_clock;
+  constexpr std::chrono::milliseconds kAwakeAtMemory{1}, kOften{1000};
+  constexpr Time kBetweenLooks = std::chrono::microseconds(50),
+                 kRarely = std::chrono::milliseconds(1);
+  // What has come of late may come again sooner than a sleeping thread could be woken.
+  auto awake = Clock::now();
+  if (!std::exchange(looks_, wait.looks) && looks_) changed_ = awake;  // there will be some soon
+  if (has_come) awake += lease::Channel::kAwake;
+  if (wait.looks) awake = std::max(awake, changed_ + kAwakeAtMemory);
+  auto left = wait.left;
+  if (wait.looks) {
+    const Time look = awake - changed_ < kOften ? kBetweenLooks : kRarely;
+    left = std::min(left.value_or(look), look);
+  }
+  timespec time{};
+  if (left) {
+    const auto count = std::max(*left, Time{}).count();
+    time = {count / 1'000'000'000, count % 1'000'000'000};
+  }
+  while (true) {
+    const Seen seen = wait.looks ? LookAwhile() : Seen::kNothing;
+    if (seen == Seen::kDue) return;
+    if (seen == Seen::kStores) awake = changed_ + kAwakeAtMemory;
+    const bool sleeps = Clock::now() >= awake;
+    constexpr timespec kAtOnce{};
+    const timespec* until = !sleeps ? &kAtOnce : left ? &time : nullptr;
+    if (::ppoll(states.data(), states.size(), until, nullptr) != 0 || sleeps) return;
   }
 }
 

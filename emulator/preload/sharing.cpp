@@ -28,6 +28,7 @@ void Host::ReturnLease() {
     return;
   WriteTrace(false);
   guests_.Leave();
+  process_.OnAllUnmapped();
   lease_.Return();
 }
 

@@ -2,9 +2,11 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
+
 #include "base/check.hpp"
-#include "process/eventfd_holder.hpp"
 #include "host_memory/backing_file.hpp"
+#include "process/eventfd_holder.hpp"
 
 namespace vfiolab {
 namespace {
@@ -63,8 +65,61 @@ class Watch final : public EventfdWatch {
 
 }  // namespace
 
+class HostEnvironment::MappedWatch final : public MemoryWatch {
+ public:
+  MappedWatch(HostEnvironment& all, WatchedMemory watched)
+      : all_(all),
+        mine_(all.watched_memory_.insert(all.watched_memory_.end(), std::move(watched))) {}
+  ~MappedWatch() override { all_.watched_memory_.erase(mine_); }
+
+ private:
+  HostEnvironment& all_;
+  std::list<WatchedMemory>::iterator mine_;
+};
+
+void HostEnvironment::set_loop(EventLoop& loop) {
+  loop_ = &loop;
+  look_timer_.emplace(loop.context());
+  if (!watched_memory_.empty()) AwaitLook();
+}
+
+bool HostEnvironment::LookAtMemory() {
+  if (std::ranges::none_of(watched_memory_,
+                           [](const WatchedMemory& watched) { return watched.has_changed(); }))
+    return false;
+  loop_->door().Tick(loop_->Now());
+  changed_ = std::chrono::steady_clock::now();
+  return true;
+}
+
+// Nothing tells of a store. Where it is one of many it is soon seen; an emulator that nobody uses
+// costs nothing worth mentioning.
+void HostEnvironment::AwaitLook() {
+  using namespace std::chrono_literals;
+  constexpr std::chrono::microseconds kOften = 50us, kRarely = 1ms, kUnused = 10ms;
+  const bool lately = std::chrono::steady_clock::now() - changed_ < 1s;
+  const bool used =
+      lately || std::ranges::any_of(watched_memory_, [](const WatchedMemory& watched) {
+        return BackingFile::IsInUse(watched.memory->fd());
+      });
+  look_timer_->expires_after(lately ? kOften : used ? kRarely : kUnused);
+  look_timer_->async_wait([this](const boost::system::error_code& error) {
+    if (error) return;
+    AwaitLook();  // first: this thread may be lost to what it now takes up
+    if (LookAtMemory() && on_stores_) on_stores_();
+  });
+}
+
 std::unique_ptr<DeviceMemory> HostEnvironment::CreateDeviceMemory(const std::string& name) {
   return std::make_unique<BackingFile>("vfiolab:" + name);
+}
+
+std::unique_ptr<MemoryWatch> HostEnvironment::WatchMemory(const DeviceMemory& memory,
+                                                          std::function<bool()> has_changed) {
+  const bool first = watched_memory_.empty();
+  auto watch = std::make_unique<MappedWatch>(*this, WatchedMemory{&memory, std::move(has_changed)});
+  if (first && look_timer_) AwaitLook();
+  return watch;
 }
 
 std::unique_ptr<EventfdWatch> HostEnvironment::WatchEventfd(const Eventfd& eventfd,

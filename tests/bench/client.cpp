@@ -4,6 +4,8 @@
 //   client info BDF                  VFIO_DEVICE_GET_INFO
 //   client config BDF                pread of 4 bytes of config space
 //   client file PATH                 pread of 4 bytes of an ordinary file
+//   client doorbell BDF              a store to a doorbell, until its device has answered in memory
+//   client echo -                    the same where a thread of the client answers
 //   client map BDF LIVE BYTES        MAP_DMA + UNMAP_DMA of BYTES with LIVE mappings present
 // A CPU number at the end pins the client.
 #include "e2e/clients/client.hpp"
@@ -12,6 +14,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <thread>
 #include <vector>
 
 #include "bench/measure.hpp"
@@ -43,6 +46,35 @@ void MeasureMap(const Device& device, uint64_t live, uint64_t size) {
   });
 }
 
+void MeasureAnswer(volatile uint32_t* bell, const volatile uint32_t* heard) {
+  uint32_t word = 0;
+  Measure(2000, [&] {
+    *bell = ++word;
+    while (*heard != word) {
+    }
+  });
+}
+
+// What two processors need at least to tell each other something.
+[[noreturn]] void MeasureEcho() {
+  static volatile uint32_t pages[2][kPage / 4];
+  std::thread([] {
+    for (;;) pages[1][0] = pages[0][0];
+  }).detach();
+  MeasureAnswer(pages[0], pages[1]);
+  exit(0);
+}
+
+void MeasureDoorbell(const Device& device) {
+  const auto map = [&](uint32_t bar) {
+    void* at =
+        mmap(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_SHARED, device.fd, device.Offset(bar));
+    Require(at != MAP_FAILED, "mmap");
+    return static_cast<volatile uint32_t*>(at);
+  };
+  MeasureAnswer(map(0), map(2));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -56,6 +88,7 @@ int main(int argc, char** argv) {
     Measure(2000, [&] { Require(ioctl(fd, VFIO_DEVICE_GET_REGION_INFO, &info) == 0, "ioctl"); });
     return 0;
   }
+  if (words[0] == "echo") MeasureEcho();
   uint32_t word = 0;
   if (words[0] == "file") {
     const int fd = open(words[1].c_str(), O_RDONLY);
@@ -72,6 +105,10 @@ int main(int argc, char** argv) {
   }
   if (map) {
     MeasureMap(device, std::stoull(words[2]), std::stoull(words[3]));
+    return 0;
+  }
+  if (words[0] == "doorbell") {
+    MeasureDoorbell(device);
     return 0;
   }
   if (words[0] == "info") {

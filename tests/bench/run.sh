@@ -65,6 +65,12 @@ done
 printf '%-46s %7s ns  ratio %s to a bare SIGSEGV handler\n' "a load of a mapped register" "${library[trap]}" \
   "$(ratio "${library[trap]}" "${library[bare-fault]}")"
 
+ring() { "$build/vfiolab" run "$@" -t topologies/doorbell.json -- "$build/bench_client" doorbell $bdf; }
+echoed=$("$build/bench_client" echo -)
+rung=$(ring --in-process)
+printf '%-46s %7s ns  ratio %s to two threads; over FUSE %s ns\n' "a polled doorbell, answered in memory" "$rung" \
+  "$(ratio "$rung" "$echoed")" "$(ring)"
+
 # peer NAME COMMAND...: what the same calls cost there, and how many times what they cost here.
 peer() {
   local name=$1 what nanoseconds

@@ -306,3 +306,33 @@ TEST_CASE("several hosts live side by side") {
   CHECK(static_cast<volatile std::uint32_t*>(first)[1] == ~1u);
   CHECK(static_cast<volatile std::uint32_t*>(second)[1] == ~2u);
 }
+
+TEST_CASE("what is stored in a mapped doorbell a device hears when time goes by") {
+  vfiolab::Topology machine;
+  machine.devices = {{"0000:01:00.0", "doorbell"}};
+  machine.groups = {{1, {"0000:01:00.0"}}};
+  vfiolab::Emulator kernel(machine);
+  int container = kernel.Open("/dev/vfio/vfio");
+  const int group = kernel.Open("/dev/vfio/1");
+  REQUIRE(kernel.Ioctl(group, VFIO_GROUP_SET_CONTAINER, &container) == 0);
+  REQUIRE(kernel.Ioctl(container, VFIO_SET_IOMMU, reinterpret_cast<void*>(VFIO_TYPE1v2_IOMMU)) ==
+          0);
+  const int device = kernel.Ioctl(group, VFIO_GROUP_GET_DEVICE_FD, "0000:01:00.0");
+  const std::uint16_t on = 6;
+  REQUIRE(kernel.Pwrite(device, &on, 2, kConfig + 4) == 2);
+  const auto map = [&](off_t bar) {
+    return static_cast<std::uint32_t*>(
+        kernel.Mmap(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_SHARED, device, bar << 40));
+  };
+  std::uint32_t *rung = map(0), *heard = map(2);
+  REQUIRE(rung != MAP_FAILED);
+  REQUIRE(heard != MAP_FAILED);
+  rung[6] = 42;
+  CHECK(heard[6] == 0);
+  kernel.Advance(0ns);
+  CHECK(heard[6] == 42);
+  rung[6] = 43;
+  std::uint32_t found = 0;
+  REQUIRE(kernel.Pread(device, &found, 4, (off_t{2} << 40) + 24) == 4);
+  CHECK(found == 43);
+}

@@ -22,6 +22,10 @@ class FakeEnvironment final : public Environment {
     watched_.push_back({eventfd.fd(), std::move(signalled)});
     return std::make_unique<Watch>(*this, std::prev(watched_.end()));
   }
+  // Nobody maps heap memory: who stores there goes through the Door himself.
+  std::unique_ptr<MemoryWatch> WatchMemory(const DeviceMemory&, std::function<bool()>) override {
+    return nullptr;
+  }
   std::size_t watches() const { return watched_.size(); }
 
   // Calls `event` with what to do for each watched eventfd that was signalled.

@@ -36,12 +36,13 @@ struct Testdev : Lab {
 
 TEST_CASE("the registry lists the models by name", "[models]") {
   const auto models = fake_devices::Models();
-  REQUIRE(models.size() == 5);
+  REQUIRE(models.size() == 6);
   CHECK(models[0].name == "copier");
-  CHECK(models[1].name == "edu");
-  CHECK(models[2].name == "pci-testdev");
-  CHECK(models[3].name == "replica");
-  CHECK(models[4].name == "scratch");
+  CHECK(models[1].name == "doorbell");
+  CHECK(models[2].name == "edu");
+  CHECK(models[3].name == "pci-testdev");
+  CHECK(models[4].name == "replica");
+  CHECK(models[5].name == "scratch");
 }
 
 TEST_CASE("scratch remembers a word and counts its writes", "[models]") {

@@ -25,6 +25,7 @@ inline constexpr std::array kCopierParams = {
     ParamSpec{"delay_us", "microseconds", 100, 0, 10'000'000},
     ParamSpec{"memory", "bytes of memory", 64_KiB, 4_KiB, 16_MiB, true}};
 inline constexpr std::array kModels = {
+    Model{"doorbell", "rings", {}, nullptr},
     Model{"edu", "computes factorials", kEduParams, nullptr},
     Model{"pci-testdev", "counts accesses", kTestdevParams, nullptr},
     Model{"scratch", "remembers", kScratchParams, nullptr},

@@ -83,11 +83,17 @@ DescribedDevice::DescribedDevice(DeviceHost& host, const Params& params,
       description_(description),
       machine_{host, params, *this} {
   for (unsigned bar = 0; bar < 6; ++bar) {
-    if (description.bars[bar].size == 0) continue;
-    if ((description.bars[bar].flags & VFIOLAB_BAR_MEMORY) != 0)
-      AddMemoryBar(bar, SpecOf(description.bars[bar]));
+    const BarSpec spec = SpecOf(description.bars[bar]);
+    const u32 flags = description.bars[bar].flags;
+    if (spec.size == 0) continue;
+    if ((flags & VFIOLAB_BAR_MEMORY) != 0)
+      AddMemoryBar(bar, spec);
+    else if ((flags & VFIOLAB_BAR_POLLED) != 0)
+      AddPolledBar(bar, spec, [this, bar](Offset at, u32 word) {
+        description_.write(made_, bar, at, &word, sizeof word);
+      });
     else
-      AddHandler(bar, SpecOf(description.bars[bar]), std::make_unique<Registers>(*this, bar));
+      AddHandler(bar, spec, std::make_unique<Registers>(*this, bar));
   }
   made_ = description.create(description.context, &kCalls, &machine_);
 }

@@ -23,8 +23,10 @@ Result<> CheckBar(const vfiolab_model& model, unsigned index) {
       model.bars[index - 1].size > 0)
     return Fail(EINVAL, fmt::format("BAR{} is the upper half of the one before it", index));
   const bool memory = (bar.flags & VFIOLAB_BAR_MEMORY) != 0;
-  if (io && memory) return Fail(EINVAL, fmt::format("BAR{} is I/O and memory", index));
-  if (!memory && (model.read == nullptr || model.write == nullptr))
+  const bool polled = (bar.flags & VFIOLAB_BAR_POLLED) != 0;
+  if (int{io} + int{memory} + int{polled} > 1)
+    return Fail(EINVAL, fmt::format("BAR{} is more than one of I/O, memory and polled", index));
+  if (!memory && ((!polled && model.read == nullptr) || model.write == nullptr))
     return Fail(EINVAL,
                 fmt::format("BAR{} has registers, but there is no read() or write()", index));
   return {};

@@ -64,33 +64,26 @@ Service::Seen Service::LookAwhile() {
 }
 
 void Service::Await(const Wait& wait, std::vector<pollfd>& states, bool has_come) {
-  using Clock = std::chrono::steady_clock;
-  constexpr std::chrono::milliseconds kAwakeAtMemory{1}, kOften{1000};
-  constexpr Time kBetweenLooks = std::chrono::microseconds(50),
-                 kRarely = std::chrono::milliseconds(1);
+  using std::chrono::steady_clock;
+  constexpr std::chrono::milliseconds kAwakeAtMemory{1}, kLately{1000}, kRarely{1};
+  constexpr std::chrono::microseconds kOften{50};
+  const auto start = steady_clock::now();
+  const auto due =
+      wait.left ? start + std::max(*wait.left, Time{}) : steady_clock::time_point::max();
   // What has come of late may come again sooner than a sleeping thread could be woken.
-  auto awake = Clock::now();
-  if (!std::exchange(looks_, wait.looks) && looks_) changed_ = awake;  // there will be some soon
-  if (has_come) awake += lease::Channel::kAwake;
-  if (wait.looks) awake = std::max(awake, changed_ + kAwakeAtMemory);
-  auto left = wait.left;
-  if (wait.looks) {
-    const Time look = awake - changed_ < kOften ? kBetweenLooks : kRarely;
-    left = std::min(left.value_or(look), look);
-  }
-  timespec time{};
-  if (left) {
-    const auto count = std::max(*left, Time{}).count();
-    time = {count / 1'000'000'000, count % 1'000'000'000};
-  }
+  auto awake = has_come ? start + lease::Channel::kAwake : start;
+  if (!std::exchange(looks_, wait.looks) && looks_) changed_ = start;  // there will be some soon
   while (true) {
-    const Seen seen = wait.looks ? LookAwhile() : Seen::kNothing;
-    if (seen == Seen::kDue) return;
-    if (seen == Seen::kStores) awake = changed_ + kAwakeAtMemory;
-    const bool sleeps = Clock::now() >= awake;
-    constexpr timespec kAtOnce{};
-    const timespec* until = !sleeps ? &kAtOnce : left ? &time : nullptr;
-    if (::ppoll(states.data(), states.size(), until, nullptr) != 0 || sleeps) return;
+    if (looks_ && LookAwhile() == Seen::kDue) return;
+    if (looks_) awake = std::max(awake, changed_ + kAwakeAtMemory);
+    const auto now = steady_clock::now();
+    if (now >= due) return;
+    Time left = due - now;
+    if (looks_) left = std::min<Time>(left, now - changed_ < kLately ? kOften : kRarely);
+    if (now < awake) left = Time{};
+    const timespec time{left.count() / 1'000'000'000, left.count() % 1'000'000'000};
+    const bool for_ever = !wait.left && !looks_ && now >= awake;
+    if (::ppoll(states.data(), states.size(), for_ever ? nullptr : &time, nullptr) != 0) return;
   }
 }
 

@@ -22,6 +22,8 @@ check "a program that is not there is 127" exits_with 127 here edu no-such-progr
 check "a program that is linked statically is refused, with what to do" \
   says "without --in-process" here edu "$BUILD_DIR/static_client" 0000:01:00.0
 check "and its status is 126" exits_with 126 here edu "$BUILD_DIR/static_client" 0000:01:00.0
+check "the library in front of the C library needs no other" same "" "$(readelf -d "$BUILD_DIR/libvfiolab-preload.so" |
+  sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | grep -v '^libc\.so\|^ld-linux' || true)"
 check "what the C library does by itself reaches the machine" \
   says "as it should be" here two-groups "$BUILD_DIR/e2e_libc" nodes
 [ "$(id -u)" != 0 ] ||

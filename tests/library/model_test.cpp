@@ -1,9 +1,11 @@
 // Device models that the emulator does not have itself: a program's own, and plug-ins.
 #include <linux/vfio.h>
+#include <sys/mman.h>
 #include <vfiolab/model.h>
 
 #include <array>
 #include <cstring>
+#include <vector>
 
 #include <catch2/catch.hpp>
 #include <vfiolab/emulator.hpp>
@@ -127,6 +129,30 @@ TEST_CASE("a model of the program's own has parameters, memory, DMA and a reset"
   CHECK(lab.copier.resets == before + 1);
 }
 
+TEST_CASE("a model hears of the words of a polled BAR that have changed") {
+  Lab lab;
+  lab.model.bars[3] = {4096, VFIOLAB_BAR_POLLED};
+  static std::vector<std::array<std::uint64_t, 3>> heard;
+  heard.clear();
+  lab.model.write = [](void*, unsigned bar, std::uint64_t offset, const void* from,
+                       std::size_t size) {
+    std::uint32_t word = 0;
+    REQUIRE(size == sizeof word);
+    std::memcpy(&word, from, sizeof word);
+    heard.push_back({bar, offset, word});
+  };
+  auto kernel = lab.Host();
+  int container = -1;
+  const int device = OpenDevice(kernel, container);
+  auto* bells = static_cast<std::uint32_t*>(
+      kernel.Mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, device, off_t{3} << 40));
+  REQUIRE(bells != MAP_FAILED);
+  bells[1] = 5, bells[1000] = 6, bells[1] = 7;
+  CHECK(heard.empty());
+  kernel.Advance(0ns);
+  CHECK(heard == std::vector<std::array<std::uint64_t, 3>>{{3, 4, 7}, {3, 4000, 6}});
+}
+
 TEST_CASE("parameters of such a model are checked") {
   Lab lab;
   CHECK(lab.Refusal().empty());
@@ -148,6 +174,9 @@ TEST_CASE("a description that cannot be a device is refused, with what is wrong"
   CHECK(refusal([](Model& model) { model.bars[0].size = 24; }).find("BAR0 has 24") !=
         std::string::npos);
   CHECK(refusal([](Model& model) { model.read = nullptr; }).find("read()") != std::string::npos);
+  CHECK(refusal([](Model& model) {
+          model.bars[2].flags |= VFIOLAB_BAR_POLLED;
+        }).find("more than one") != std::string::npos);
   CHECK(refusal([](Model& model) { model.msi_vectors = 3; }).find("3 vectors") !=
         std::string::npos);
   CHECK(refusal([](Model& model) {

@@ -13,9 +13,9 @@ import json
 import os
 
 from ._library import library as _library
-from .model import BAR_MEMORY, Bar, Model
+from .model import BAR_MEMORY, BAR_POLLED, Bar, Model
 
-__all__ = ["BAR_MEMORY", "Bar", "Emulator", "Fault", "Model", "Topology", "TopologyError"]
+__all__ = ["BAR_MEMORY", "BAR_POLLED", "Bar", "Emulator", "Fault", "Model", "Topology", "TopologyError"]
 
 
 class TopologyError(ValueError):

@@ -2,7 +2,7 @@
 import ctypes
 import traceback
 
-BAR_IO, BAR_64BIT, BAR_PREFETCHABLE, BAR_MEMORY, BAR_UNMAPPABLE = 1, 2, 4, 8, 16
+BAR_IO, BAR_64BIT, BAR_PREFETCHABLE, BAR_MEMORY, BAR_UNMAPPABLE, BAR_POLLED = 1, 2, 4, 8, 16, 32
 _ABI = 1
 
 _p, _u8, _u16, _u32, _u64 = ctypes.c_void_p, ctypes.c_uint8, ctypes.c_uint16, ctypes.c_uint32, ctypes.c_uint64
@@ -61,7 +61,7 @@ class _Description(ctypes.Structure):
 
 
 def Bar(size, flags=0):
-    """A BAR of registers, or with BAR_MEMORY of memory."""
+    """A BAR of registers, or with BAR_MEMORY of memory; with BAR_POLLED of memory whose changes write() hears of."""
     return _Bar(size, flags)
 
 

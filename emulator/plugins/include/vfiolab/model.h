@@ -46,6 +46,9 @@ struct vfiolab_machine_calls {
 #define VFIOLAB_BAR_PREFETCHABLE 4
 #define VFIOLAB_BAR_MEMORY 8      /* plain memory: neither read() nor write() hear of it */
 #define VFIOLAB_BAR_UNMAPPABLE 16 /* registers of which clients must not map any */
+/* Memory, too: write() hears of each 4 bytes that a client has changed, a little later and of several
+   stores only of the last. Zero after a reset. */
+#define VFIOLAB_BAR_POLLED 32
 
 struct vfiolab_bar {
   uint64_t size; /* bytes, a power of two from 16 (I/O: 4 to 256); 0: no such BAR */

@@ -31,16 +31,20 @@ class ClientMemory {
   }
 };
 
-// One mm (a process image between exec and exec), held by the mappings that were made in it. After
-// that image is gone every access fails: a process that got its pid or its address is a stranger.
-class AddressSpace {
+// Memory that a device reaches, at the addresses that it had when it was mapped for it.
+class Pages {
  public:
-  virtual ~AddressSpace() = default;
+  virtual ~Pages() = default;
 
   // False when any byte is out of reach; a part may have been copied.
   virtual bool Read(ClientAddress from, std::span<std::byte> to) = 0;
   virtual bool Write(ClientAddress to, std::span<const std::byte> from) = 0;
+};
 
+// One mm (a process image between exec and exec), held by the mappings that were made in it. After
+// that image is gone every access fails: a process that got its pid or its address is a stranger.
+class AddressSpace : public Pages {
+ public:
   // What pinning [start, start+length) for the device would say: EFAULT where nothing is mapped or
   // the mapping forbids it (mm/gup.c check_vma_flags), or it is a BAR that does not answer. Else
   // how many bytes count as locked: those of BARs do not. Costs per mapping of the client, not per
@@ -51,6 +55,9 @@ class AddressSpace {
   };
   virtual Result<u64, Unpinnable> CheckPinnable(ClientAddress start, u64 length,
                                                 Permissions wanted) = 0;
+  // The pages that are there now: they stay, when the client unmaps them, as long as somebody holds
+  // this. Null: what is there when a device looks.
+  virtual std::shared_ptr<Pages> Pin(ClientAddress, [[maybe_unused]] u64 length) { return nullptr; }
 
   // Locked-memory accounting of this mm (vfio_iommu_type1.c vfio_lock_acct): ENOMEM when the
   // client has no CAP_IPC_LOCK and `pages` more would exceed its RLIMIT_MEMLOCK. No pages are

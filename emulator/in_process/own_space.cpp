@@ -105,6 +105,11 @@ Result<u64, AddressSpace::Unpinnable> OwnSpace::CheckPinnable(ClientAddress star
   return counted;
 }
 
+void OwnSpace::OnUnmap(u64 first, u64 last) {
+  if (Pins::MayBeIn(first, last) && windows_.FirstIn(first, last) == nullptr)
+    pins_.OnUnmap(maps_.get(), first, last);
+}
+
 Result<> OwnSpace::ChargeLocked(u64 pages) {
   if (pages == 0) return {};
   if (locked_pages_ + pages > lock_limit_) RefreshLockLimit();

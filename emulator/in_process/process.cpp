@@ -214,6 +214,7 @@ Result<u64> Process::Mmap(u64 address, u64 length, int protection, int flags, in
   const bool traps = all_traps || environment_.IsTrap(memory, begins);
   const int placement = flags & (MAP_FIXED | MAP_FIXED_NOREPLACE | MAP_32BIT);
   auto* at = reinterpret_cast<void*>(address);
+  if ((flags & MAP_FIXED) != 0) BeforeUnmap(address, length);
   void* mapped = traps ? ::mmap(at, length, PROT_NONE,
                                 placement | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
                        : ::mmap(at, length, protection, placement | MAP_SHARED, memory,
@@ -226,7 +227,13 @@ Result<u64> Process::Mmap(u64 address, u64 length, int protection, int flags, in
   return first;
 }
 
+void Process::BeforeUnmap(u64 address, u64 length) {
+  if (length == 0 || address % kPageSize != 0) return;  // the kernel refuses it
+  process_.space->OnUnmap(address, address + WholePages(length) - 1);
+}
+
 Result<> Process::Munmap(u64 address, u64 length) {
+  BeforeUnmap(address, length);
   if (::munmap(reinterpret_cast<void*>(address), length) != 0)
     return Fail(errno, fmt::format("{:#x} bytes at {:#x}", length, address));
   ForgetWindows(address, length);

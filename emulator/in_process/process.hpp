@@ -49,7 +49,9 @@ class Process final : private TrapServer {
   Result<u64> Mmap(u64 address, u64 length, int protection, int flags, int fd, u64 offset);
   // Also of memory that has nothing to do with devices.
   Result<> Munmap(u64 address, u64 length);
-  // The same for who has unmapped it already.
+  // Before memory is unmapped in whichever way: what devices reach stays theirs.
+  void BeforeUnmap(u64 address, u64 length);
+  // After it.
   void ForgetWindows(u64 address, u64 length);
   // Only what was in that memory has gone.
   void ForgetPages(u64 address, u64 length);

@@ -13,6 +13,11 @@ Failure<Fault> Whole(Fault fault, u64 length) {
 
 }  // namespace
 
+void Ioas::Insert(Mapping mapping) {
+  if (mapping.pages == nullptr) mapping.pages = mapping.space->Pin(mapping.address, mapping.size());
+  mappings_.emplace(mapping.iova.first, std::move(mapping));
+}
+
 Ioas::Mappings::iterator Ioas::FirstOverlap(IovaRange range) {
   auto it = mappings_.upper_bound(range.first);
   if (it != mappings_.begin() && std::prev(it)->second.iova.last >= range.first)
@@ -31,7 +36,9 @@ Result<Ioas::Piece, Fault> Ioas::Translate(Iova at, u64 length, Access access) {
   }
   const u64 offset = Raw(at) - mapping.iova.first;
   const u64 left = mapping.iova.last - Raw(at);  // one less than the bytes left: cannot wrap
-  return Piece{mapping.space, mapping.address + offset, std::min(length - 1, left) + 1};
+  std::shared_ptr<Pages> pages = mapping.pages;
+  if (pages == nullptr) pages = mapping.space;
+  return Piece{std::move(pages), mapping.address + offset, std::min(length - 1, left) + 1};
 }
 
 Result<Success, Fault> Ioas::Read(Iova from, std::span<std::byte> to) {
@@ -39,7 +46,7 @@ Result<Success, Fault> Ioas::Read(Iova from, std::span<std::byte> to) {
   while (!to.empty()) {
     const auto piece = Translate(from, to.size(), Access::kRead);
     if (!piece) return Whole(piece.error(), length);
-    if (!piece->space->Read(piece->address, to.first(piece->length)))
+    if (!piece->pages->Read(piece->address, to.first(piece->length)))
       return Failure{Fault{FaultReason::kMemoryGone, Access::kRead, from, length}};
     to = to.subspan(piece->length);
     from = from + piece->length;
@@ -64,7 +71,7 @@ Result<Success, Fault> Ioas::Write(Iova to, std::span<const std::byte> from) {
 Result<Success, Fault> Ioas::WritePieces(Iova to, std::span<const std::byte> from) {
   while (!from.empty()) {
     const Piece piece = TRY(Translate(to, from.size(), Access::kWrite));
-    if (!piece.space->Write(piece.address, from.first(piece.length)))
+    if (!piece.pages->Write(piece.address, from.first(piece.length)))
       return Failure{Fault{FaultReason::kMemoryGone, Access::kWrite, to, from.size()}};
     from = from.subspan(piece.length);
     to = to + piece.length;

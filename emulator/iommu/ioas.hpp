@@ -13,8 +13,9 @@ struct Mapping {
   ClientAddress address;  // of the first byte
   Permissions permissions;
   std::shared_ptr<AddressSpace> space;
-  u64 locked_pages = 0;       // what the owner of `space` was charged
-  bool address_valid = true;  // false between UNMAP and MAP with the VADDR flag
+  u64 locked_pages = 0;                    // what the owner of `space` was charged
+  bool address_valid = true;               // false between UNMAP and MAP with the VADDR flag
+  std::shared_ptr<Pages> pages = nullptr;  // where they are; null: in `space`
 
   u64 size() const { return iova.last - iova.first + 1; }  // 0 means 2^64
 };
@@ -29,8 +30,9 @@ class Ioas {
   // The first mapping that shares a byte with `range`; end() when none does.
   Mappings::iterator FirstOverlap(IovaRange range);
 
-  // `mapping` must not overlap another. Strong: nothing changes when memory is short.
-  void Insert(Mapping mapping) { mappings_.emplace(mapping.iova.first, std::move(mapping)); }
+  // `mapping` must not overlap another; its pages are pinned, unless they are. Strong: nothing
+  // changes when memory is short.
+  void Insert(Mapping mapping);
   Mappings::iterator Erase(Mappings::iterator it) { return mappings_.erase(it); }
 
   // Moves bytes between the device and client memory, piece by piece in rising order; stops at the
@@ -41,7 +43,7 @@ class Ioas {
  private:
   // Holds the memory by itself: an access may take long, and the mapping may go meanwhile.
   struct Piece {
-    std::shared_ptr<AddressSpace> space;
+    std::shared_ptr<Pages> pages;
     ClientAddress address;
     u64 length;
   };

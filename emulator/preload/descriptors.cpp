@@ -199,6 +199,7 @@ VFIOLAB_INTERPOSED void* mmap64(void* at, size_t length, int protection, int fla
   if (host != nullptr)
     return reinterpret_cast<void*>(
         Answer(host->Mmap(Address(at), length, protection, flags, fd, static_cast<u64>(offset))));
+  if ((flags & MAP_FIXED) != 0) Host::BeforeUnmap(Address(at), length);
   void* mapped = real(mmap64)(at, length, protection, flags, fd, offset);
   if ((flags & MAP_FIXED) != 0 && mapped != MAP_FAILED)
     if (Host* any = Host::WithWindows()) any->ForgetWindows(Address(at), length);
@@ -210,6 +211,7 @@ VFIOLAB_INTERPOSED void* mmap(void* at, size_t length, int protection, int flags
 }
 
 VFIOLAB_INTERPOSED int munmap(void* at, size_t length) {
+  Host::BeforeUnmap(Address(at), length);
   const int result = real(munmap)(at, length);
   if (result == 0)
     if (Host* host = Host::WithWindows()) host->ForgetWindows(Address(at), length);

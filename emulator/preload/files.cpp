@@ -201,6 +201,15 @@ void Host::ForgetPages(u64 address, u64 length) {
   process_.ForgetPages(address, length);
 }
 
+// Without a host there is no device that would reach it.
+void Host::BeforeUnmap(u64 address, u64 length) {
+  if (!in_process::Pins::MayBeIn(address, address + (length - 1))) return;
+  Host* host = Existing() == nullptr ? nullptr : Get();
+  if (host == nullptr) return;
+  const Turn turn(*host);
+  host->process_.BeforeUnmap(address, length);
+}
+
 void Host::ForgetWindows(u64 address, u64 length) {
   const Turn turn(*this);
   TellOwnerOfUnmap(address, length);

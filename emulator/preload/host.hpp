@@ -77,7 +77,9 @@ class Host {
   Result<> Deliver(int fd);
   Result<long> Seek(int fd, off_t offset, int whence);
   Result<u64> Mmap(u64 address, u64 length, int protection, int flags, int fd, u64 offset);
-  // Memory of this process has gone, or another has come in its place.
+  // Memory of this process is about to go, or another to come in its place.
+  static void BeforeUnmap(u64 address, u64 length);
+  // It has gone, or another has come in its place.
   void ForgetWindows(u64 address, u64 length);
   // The memory is still there, but what was in it has gone.
   void ForgetPages(u64 address, u64 length);

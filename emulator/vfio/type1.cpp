@@ -155,6 +155,7 @@ Reply Type1::UpdateAddress(CallContext& caller, const vfio_iommu_type1_dma_map& 
   }
   mapping.address = ClientAddress{map.vaddr};
   mapping.address_valid = true;
+  mapping.pages = mapping.space->Pin(mapping.address, mapping.size());
   --invalid_addresses_;
   return 0;
 }

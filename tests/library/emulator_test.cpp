@@ -307,6 +307,43 @@ TEST_CASE("several hosts live side by side") {
   CHECK(static_cast<volatile std::uint32_t*>(second)[1] == ~2u);
 }
 
+TEST_CASE("pages that a device reaches stay its own when they are unmapped") {
+  Lab lab;
+  std::mt19937_64 random{std::random_device{}()};
+  constexpr std::size_t kWords = kPage / 8;
+  auto* pages = reinterpret_cast<std::uint64_t*>(Pages(3));
+  auto* results = reinterpret_cast<std::uint64_t*>(Pages(1));
+  const std::uint64_t first = random(), second = random(), third = random(), other = random();
+  pages[kWords - 1] = first, pages[kWords] = second, pages[2 * kWords] = third;
+  REQUIRE(lab.Map(pages, 0x100000, 3 * kPage) == 0);
+  REQUIRE(lab.Map(pages + kWords, 0x200000, kPage) == 0);
+  REQUIRE(lab.Map(results, 0x400000, kPage) == 0);
+  const auto moved = [&](std::uint32_t iova) {
+    lab.Dma(iova, 16, false);
+    lab.Dma(0x400000, 16, true);
+    return std::pair{results[0], results[1]};
+  };
+  constexpr std::uint64_t kNothing = 0;
+  // A part goes first, and other pages come in its place.
+  REQUIRE(lab.kernel.Munmap(pages, 2 * kPage) == 0);
+  REQUIRE(mmap(pages, 2 * kPage, PROT_READ | PROT_WRITE,
+               MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == pages);
+  pages[kWords] = other;
+  REQUIRE(lab.Map(pages + kWords, 0x300000, kPage) == 0);
+  CHECK(moved(0x100000 + kPage - 8) == std::pair{first, second});
+  CHECK(moved(0x200000) == std::pair{second, kNothing});
+  CHECK(moved(0x300000) == std::pair{other, kNothing});
+  CHECK(moved(0x100000 + 2 * kPage) == std::pair{third, kNothing});
+  // Then all of it.
+  REQUIRE(lab.kernel.Munmap(pages, 3 * kPage) == 0);
+  lab.Dma(0x300000, 8, false);
+  lab.Dma(0x200000, 8, true);
+  CHECK(moved(0x100000 + kPage - 8) == std::pair{first, other});
+  CHECK(moved(0x300000) == std::pair{other, kNothing});
+  CHECK(moved(0x100000 + 2 * kPage) == std::pair{third, kNothing});
+  CHECK(lab.kernel.TakeFaults().empty());
+}
+
 TEST_CASE("what is stored in a mapped doorbell a device hears when time goes by") {
   vfiolab::Topology machine;
   machine.devices = {{"0000:01:00.0", "doorbell"}};

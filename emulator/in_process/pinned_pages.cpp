@@ -49,9 +49,11 @@ void Pins::OnUnmap(int maps, u64 first, u64 last) {
   // nothing.
   u64 from = ~u64{0}, to = 0;
   for (const Pin& pin : all_) {
-    if (pin.first > last || pin.last < first) continue;
-    from = std::min(from, std::max(first, pin.first & ~(kPageSize - 1)));
-    to = std::max(to, std::min(last, pin.last | (kPageSize - 1)));
+    const u64 begin = std::max(first, pin.first & ~(kPageSize - 1));
+    const u64 end = std::min(last, pin.last | (kPageSize - 1));
+    if (begin > end || !pin.pages->HasStillOneOf(begin, end)) continue;
+    from = std::min(from, begin);
+    to = std::max(to, end);
   }
   if (from > to) return;
   const auto memory = std::make_shared<KeptMemory>(from, to);
@@ -72,16 +74,29 @@ PinnedPages::~PinnedPages() {
   pins_.all_.pop_back();
 }
 
+PinnedPages::Kept::const_iterator PinnedPages::Find(u64 at) const {
+  return std::ranges::find_if(
+      kept_, [&](const auto& memory) { return memory->first <= at && at <= memory->last; });
+}
+
+bool PinnedPages::HasStillOneOf(u64 first, u64 last) const {
+  for (u64 at = first; at <= last;) {
+    const auto kept = Find(at);
+    if (kept == kept_.end()) return true;
+    at = (*kept)->last + 1;
+  }
+  return false;
+}
+
 // Part by part: each is in memory that was kept, or where it has always been.
 template <class Byte, class Ask>
 bool PinnedPages::Move(u64 at, std::span<Byte> bytes, Ask ask) {
   while (!bytes.empty()) {
-    const auto kept = std::ranges::find_if(
-        kept_, [&](const auto& memory) { return memory->first <= at && at <= memory->last; });
+    const auto kept = Find(at);
     u64 last = at + (bytes.size() - 1);
     if (kept != kept_.end()) last = std::min(last, (*kept)->last);
     // An earlier one may begin within.
-    for (auto earlier = kept_.begin(); earlier != kept; ++earlier)
+    for (auto earlier = kept_.cbegin(); earlier != kept; ++earlier)
       if ((*earlier)->first > at) last = std::min(last, (*earlier)->first - 1);
     const auto part = bytes.first(last - at + 1);
     const std::byte* there = kept == kept_.end() ? nullptr : (*kept)->at + (at - (*kept)->first);

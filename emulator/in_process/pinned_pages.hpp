@@ -52,18 +52,22 @@ class PinnedPages final : public Pages {
 
   bool Read(ClientAddress from, std::span<std::byte> to) override;
   bool Write(ClientAddress to, std::span<const std::byte> from) override;
+  // Whether one of these pages has not gone elsewhere yet.
+  bool HasStillOneOf(u64 first, u64 last) const;
   // What lies in both is there from now on, unless it has gone elsewhere before.
   void Keep(std::shared_ptr<KeptMemory> memory) { kept_.push_back(std::move(memory)); }
 
  private:
   friend class Pins;
+  using Kept = std::vector<std::shared_ptr<KeptMemory>>;
+  Kept::const_iterator Find(u64 at) const;  // the one that counts there
   template <class Byte, class Ask>
   bool Move(u64 at, std::span<Byte> bytes, Ask ask);
 
   Pins& pins_;
   std::size_t index_;  // among them
   std::shared_ptr<Pages> space_;
-  std::vector<std::shared_ptr<KeptMemory>> kept_;  // the earlier counts
+  Kept kept_;  // the earlier counts
 };
 
 }  // namespace vfiolab::in_process

@@ -199,7 +199,13 @@ VFIOLAB_INTERPOSED void* mmap64(void* at, size_t length, int protection, int fla
   if (host != nullptr)
     return reinterpret_cast<void*>(
         Answer(host->Mmap(Address(at), length, protection, flags, fd, static_cast<u64>(offset))));
-  if ((flags & MAP_FIXED) != 0) Host::BeforeUnmap(Address(at), length);
+  if ((flags & MAP_FIXED) != 0 && Host::MayBePinned(Address(at), length)) {
+    // One that the kernel refuses leaves what is there.
+    void* tried = real(mmap64)(nullptr, length, protection, flags & ~MAP_FIXED, fd, offset);
+    if (tried == MAP_FAILED) return MAP_FAILED;
+    real(munmap)(tried, length);
+    Host::BeforeUnmap(Address(at), length);
+  }
   void* mapped = real(mmap64)(at, length, protection, flags, fd, offset);
   if ((flags & MAP_FIXED) != 0 && mapped != MAP_FAILED)
     if (Host* any = Host::WithWindows()) any->ForgetWindows(Address(at), length);

@@ -203,7 +203,7 @@ void Host::ForgetPages(u64 address, u64 length) {
 
 // Without a host there is no device that would reach it.
 void Host::BeforeUnmap(u64 address, u64 length) {
-  if (!in_process::Pins::MayBeIn(address, address + (length - 1))) return;
+  if (!MayBePinned(address, length)) return;
   Host* host = Existing() == nullptr ? nullptr : Get();
   if (host == nullptr) return;
   const Turn turn(*host);

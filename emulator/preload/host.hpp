@@ -79,6 +79,10 @@ class Host {
   Result<u64> Mmap(u64 address, u64 length, int protection, int flags, int fd, u64 offset);
   // Memory of this process is about to go, or another to come in its place.
   static void BeforeUnmap(u64 address, u64 length);
+  // Whether that may come to anything.
+  static bool MayBePinned(u64 address, u64 length) {
+    return in_process::Pins::MayBeIn(address, address + (length - 1));
+  }
   // It has gone, or another has come in its place.
   void ForgetWindows(u64 address, u64 length);
   // The memory is still there, but what was in it has gone.

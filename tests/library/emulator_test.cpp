@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cstring>
+#include <fstream>
 #include <random>
 
 #include <catch2/catch.hpp>
@@ -342,6 +343,26 @@ TEST_CASE("pages that a device reaches stay its own when they are unmapped") {
   CHECK(moved(0x300000) == std::pair{other, kNothing});
   CHECK(moved(0x100000 + 2 * kPage) == std::pair{third, kNothing});
   CHECK(lab.kernel.TakeFaults().empty());
+}
+
+TEST_CASE("of what comes in the place of pinned pages nothing is kept") {
+  Lab lab;
+  constexpr std::size_t kSize = 1024 * kPage;
+  void* pages = Pages(1024);
+  REQUIRE(lab.Map(pages, 0x1000000, kSize) == 0);
+  REQUIRE(lab.kernel.Munmap(pages, kSize) == 0);
+  const auto pages_of_process = [] {
+    std::size_t pages_now = 0;
+    std::ifstream("/proc/self/statm") >> pages_now;
+    return pages_now;
+  };
+  const std::size_t before = pages_of_process();
+  for (int i = 0; i < 20; ++i) {
+    REQUIRE(mmap(pages, kSize, PROT_READ | PROT_WRITE,
+                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == pages);
+    REQUIRE(lab.kernel.Munmap(pages, kSize) == 0);
+  }
+  CHECK(pages_of_process() < before + 1024);
 }
 
 TEST_CASE("what is stored in a mapped doorbell a device hears when time goes by") {

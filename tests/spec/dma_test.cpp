@@ -265,6 +265,19 @@ TEST_CASE("DMA: the address of memory is not its IOVA", "[dma][blocked]") {
   ::munmap(memory, kPage);
 }
 
+TEST_CASE("DMA: memory stays where another mapping in its place is refused", "[dma][blocked]") {
+  Pages memory(1);
+  const std::vector<uint8_t> bytes = RandomBytes(kCount);
+  Client client = OpenMaster();
+  REQUIRE(Map(client.container, kIova, memory.Data(), kPage) == 0);
+  std::memcpy(memory.Data(), bytes.data(), kCount);
+  REQUIRE(::mmap(memory.Data(), kPage, PROT_READ, MAP_SHARED | MAP_FIXED, -1, 0) == MAP_FAILED);
+  CHECK(errno == EBADF);
+  CHECK(Same(memory.Data(), bytes));
+  DmaFromMemory(client.device, kIova, kCount);
+  CHECK(UnloadDevice(client, kCount) == bytes);
+}
+
 TEST_CASE("DMA: memory mapped for READ alone is not written, but can be read", "[dma][blocked]") {
   Pages memory(1);
   std::vector<uint8_t> bytes = RandomBytes(kCount);

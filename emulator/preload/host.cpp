@@ -16,7 +16,6 @@
 #include "plugins/load_plugin.hpp"
 #include "preload/real.hpp"
 #include "preload/turn.hpp"
-#include "preload/zydis.hpp"
 #include "topology/load.hpp"
 
 namespace vfiolab::preload {
@@ -144,9 +143,6 @@ Host* Host::Make() {
   const char* topology = Topology();
   const char* tree = SharedDirectory();
   if (topology == nullptr || tree == nullptr) return nullptr;
-  if (!LoadZydis())
-    fmt::print(stderr, "vfiolab: {} is not there: no access to registers is understood\n",
-               VFIOLAB_ZYDIS);
   const auto spec = topology::LoadFile(topology, fake_devices::Models(), plugins::LoadPlugin);
   if (!spec) {
     fmt::print(stderr, "{}\n", topology::ToString(spec.error()));

@@ -24,7 +24,7 @@ EXTRA_FOLDERS = {"cli": ["launcher"], "library": ["in_process", "fake_devices", 
 OWNED_LIBRARIES = [
     (re.compile(r"fuse"), {"transport"}),
     (re.compile(r"boost/asio"), {"transport"}),
-    (re.compile(r"Zydis/"), {"mmio", "preload"}),  # preload stands in for the library
+    (re.compile(r"Zydis/"), {"mmio"}),
     (re.compile(r"nlohmann/"), {"topology", "launcher", "cli"}),
 ]
 # What must not be included even if CMakeLists.txt came to allow it.

@@ -22,9 +22,10 @@ libraries=()
 for library in "$build"/libvfiolab_*.a; do
   [[ $library == *_fake_devices.a ]] || libraries+=("$library")
 done
+zydis=$(sed -n 's/^Zydis_DIR:PATH=//p' "$build/CMakeCache.txt")
 read -ra system <<<"$(pkg-config --libs fuse3 libseccomp)"
 g++ "${flags[@]}" -DVFIOLAB_VERSION='"guide"' "$work/emulator/cli/main.cpp" "$work"/fake_devices/*.o \
-  -Wl,--start-group "${libraries[@]}" -Wl,--end-group "${system[@]}" -lZydis -lfmt -pthread -o "$work/vfiolab"
+  -Wl,--start-group "${libraries[@]}" -Wl,--end-group "${system[@]}" -L "$zydis/../.." -lZydis -lfmt -pthread -o "$work/vfiolab"
 output=$(timeout -k 2 30 "$work/vfiolab" run -t "$work/doubler.json" -- python3 "$work/client.py")
 echo "the guide's client says: $output"
 [ "$output" = 42 ]

@@ -5,12 +5,14 @@
 //   client config BDF                pread of 4 bytes of config space
 //   client file PATH                 pread of 4 bytes of an ordinary file
 //   client doorbell BDF              a store to a doorbell, until its device has answered in memory
+//   client bell BDF                  a store to a doorbell, until its device hears of it (bell.c)
 //   client echo -                    the same where a thread of the client answers
 //   client map BDF LIVE BYTES        MAP_DMA + UNMAP_DMA of BYTES with LIVE mappings present
 // A CPU number at the end pins the client.
 #include "e2e/clients/client.hpp"
 
 #include <sched.h>
+#include <x86intrin.h>
 
 #include <filesystem>
 #include <functional>
@@ -65,14 +67,33 @@ void MeasureAnswer(volatile uint32_t* bell, const volatile uint32_t* heard) {
   exit(0);
 }
 
-void MeasureDoorbell(const Device& device) {
-  const auto map = [&](uint32_t bar) {
-    void* at =
-        mmap(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_SHARED, device.fd, device.Offset(bar));
-    Require(at != MAP_FAILED, "mmap");
-    return static_cast<volatile uint32_t*>(at);
-  };
-  MeasureAnswer(map(0), map(2));
+volatile uint32_t* MapPage(const Device& device, uint32_t bar) {
+  void* at =
+      mmap(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_SHARED, device.fd, device.Offset(bar));
+  Require(at != MAP_FAILED, "mmap");
+  return static_cast<volatile uint32_t*>(at);
+}
+
+double CyclesPerNanosecond() {
+  const auto start = std::chrono::steady_clock::now();
+  const uint64_t from = __rdtsc();
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  const uint64_t cycles = __rdtsc() - from;
+  const std::chrono::duration<double, std::nano> took = std::chrono::steady_clock::now() - start;
+  return static_cast<double>(cycles) / took.count();
+}
+
+void MeasureBell(volatile uint32_t* bell, const volatile uint32_t* heard) {
+  std::vector<uint32_t> cycles(100'000);
+  for (uint32_t& one : cycles) {
+    const auto now = static_cast<uint32_t>(__rdtsc());
+    *bell = now;
+    while (heard[1] != now) {
+    }
+    one = heard[0];
+  }
+  std::nth_element(cycles.begin(), cycles.begin() + 50'000, cycles.end());
+  std::printf("%.0f\n", cycles[50'000] / CyclesPerNanosecond());
 }
 
 }  // namespace
@@ -108,7 +129,11 @@ int main(int argc, char** argv) {
     return 0;
   }
   if (words[0] == "doorbell") {
-    MeasureDoorbell(device);
+    MeasureAnswer(MapPage(device, 0), MapPage(device, 2));
+    return 0;
+  }
+  if (words[0] == "bell") {
+    MeasureBell(MapPage(device, 0), MapPage(device, 2));
     return 0;
   }
   if (words[0] == "info") {

@@ -65,6 +65,10 @@ done
 printf '%-46s %7s ns  ratio %s to a bare SIGSEGV handler\n' "a load of a mapped register" "${library[trap]}" \
   "$(ratio "${library[trap]}" "${library[bare-fault]}")"
 
+echo '{"devices": [{"bdf": "'$bdf'", "model": "./bench_bell.so"}], "groups": [{"id": 1, "members": ["'$bdf'"]}]}' \
+  >"$build/bench_bell.json"
+printf '%-46s %7s ns\n' "a polled doorbell, until its device hears" \
+  "$("$build/vfiolab" run --in-process -t "$build/bench_bell.json" -- "$build/bench_client" bell $bdf)"
 ring() { "$build/vfiolab" run "$@" -t topologies/doorbell.json -- "$build/bench_client" doorbell $bdf; }
 echoed=$("$build/bench_client" echo -)
 rung=$(ring --in-process)

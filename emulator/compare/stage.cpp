@@ -17,7 +17,7 @@ topology::TopologySpec Topology(const Scenario& scenario, const Kernel& kernel) 
   for (const ScenarioDevice& device : scenario.devices) {
     ++bus;
     const Bdf port{0, 0, static_cast<u8>(bus / 8), static_cast<u8>(bus % 8)};
-    spec.bridges.push_back({port, bus, bus});
+    spec.bridges.push_back({.bdf = port, .secondary_bus = bus, .subordinate_bus = bus});
     topology::DeviceSpec& added = spec.devices.emplace_back();
     added.bdf = Bdf{0, bus, 0, 0};
     added.model = "scratch";

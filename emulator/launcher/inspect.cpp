@@ -8,6 +8,7 @@
 #include "launcher/load.hpp"
 #include "plugins/load_plugin.hpp"
 #include "topology/build.hpp"
+#include "topology/compare_groups.hpp"
 #include "topology/load.hpp"
 #include "topology/show.hpp"
 #include "transport/host_environment.hpp"
@@ -79,6 +80,45 @@ nlohmann::json PlatformFacts(const PlatformDevice& device) {
   return {{"regions", regions}, {"interrupts", interrupts}};
 }
 
+void ShowJson(const topology::TopologySpec& spec, Inspection& inspection) {
+  const auto facts = [&](const topology::DeviceSpec& device) {
+    nlohmann::json bars = nlohmann::json::array();
+    inspection.ForEachBar(device, [&](unsigned i, const BarLayout& bar, BarMapping mapping) {
+      bars.push_back({{"bar", i},
+                      {"address", bar.address},
+                      {"size", bar.size},
+                      {"space", bar.io     ? "io"
+                                : bar.wide ? "memory64"
+                                           : "memory32"},
+                      {"prefetchable", bar.prefetchable},
+                      {"mapping", MappingText(mapping)}});
+    });
+    return nlohmann::json{{"bars", bars}};
+  };
+  const auto platform_facts = [&](const topology::PlatformSpec& device) {
+    return PlatformFacts(inspection.machine.platform_device(device.name)->device());
+  };
+  fmt::print("{}\n", topology::ToJson(spec, facts, platform_facts).dump(2));
+}
+
+void ShowTree(const topology::TopologySpec& spec, Inspection& inspection) {
+  const auto describe = [&](const topology::DeviceSpec& device) {
+    std::vector<std::string> lines;
+    inspection.ForEachBar(device, [&](unsigned i, const BarLayout& bar, BarMapping mapping) {
+      lines.push_back(fmt::format("BAR{} {:>5} {} at {:#x}, mmap: {}", i, SizeText(bar.size),
+                                  bar.io     ? "I/O"
+                                  : bar.wide ? "memory, 64 bits"
+                                             : "memory",
+                                  bar.address, MappingText(mapping)));
+    });
+    return lines;
+  };
+  const auto describe_platform = [&](const topology::PlatformSpec& device) {
+    return DescribePlatformDevice(inspection.machine.platform_device(device.name)->device());
+  };
+  fmt::print("{}", topology::RenderTree(spec, describe, describe_platform));
+}
+
 }  // namespace
 
 int Complain(const Error& error, int status) {
@@ -97,60 +137,36 @@ int Check(const std::string& topology) {
   const auto spec = LoadOrComplain(topology);
   if (!spec) return kBadTopology;
   const Inspection inspection(*spec);
-  if (inspection.built) {
-    fmt::print("{}: {} devices, {} bridges, {} groups\n", topology,
-               spec->devices.size() + spec->platform.size(), spec->bridges.size(),
-               spec->groups.size());
-    return 0;
+  if (!inspection.built) {
+    fmt::print(stderr, "{}\n", inspection.built.error().ToString());
+    return kBadTopology;
   }
-  fmt::print(stderr, "{}\n", inspection.built.error().ToString());
-  return kBadTopology;
+  const auto groups = topology::GroupsOf(inspection.machine);
+  fmt::print("{}: {} devices, {} bridges, {} groups\n", topology,
+             spec->devices.size() + spec->platform.size(), spec->bridges.size(), groups.size());
+  topology::TopologySpec unstated = *spec;
+  unstated.derives_groups = true;
+  const Inspection derived(unstated);
+  for (const std::string& line :
+       topology::CompareGroups(groups, topology::GroupsOf(derived.machine)))
+    fmt::print("note: {}\n", line);
+  return 0;
 }
 
 int Show(const std::string& topology, bool json) {
-  const auto spec = LoadOrComplain(topology);
+  auto spec = LoadOrComplain(topology);
   if (!spec) return kBadTopology;
   Inspection inspection(*spec);
   if (!inspection.built) {
     fmt::print(stderr, "{}\n", inspection.built.error().ToString());
     return kBadTopology;
   }
-  if (json) {
-    const auto facts = [&](const topology::DeviceSpec& device) {
-      nlohmann::json bars = nlohmann::json::array();
-      inspection.ForEachBar(device, [&](unsigned i, const BarLayout& bar, BarMapping mapping) {
-        bars.push_back({{"bar", i},
-                        {"address", bar.address},
-                        {"size", bar.size},
-                        {"space", bar.io     ? "io"
-                                  : bar.wide ? "memory64"
-                                             : "memory32"},
-                        {"prefetchable", bar.prefetchable},
-                        {"mapping", MappingText(mapping)}});
-      });
-      return nlohmann::json{{"bars", bars}};
-    };
-    const auto platform_facts = [&](const topology::PlatformSpec& device) {
-      return PlatformFacts(inspection.machine.platform_device(device.name)->device());
-    };
-    fmt::print("{}\n", topology::ToJson(*spec, facts, platform_facts).dump(2));
-    return 0;
-  }
-  const auto describe = [&](const topology::DeviceSpec& device) {
-    std::vector<std::string> lines;
-    inspection.ForEachBar(device, [&](unsigned i, const BarLayout& bar, BarMapping mapping) {
-      lines.push_back(fmt::format("BAR{} {:>5} {} at {:#x}, mmap: {}", i, SizeText(bar.size),
-                                  bar.io     ? "I/O"
-                                  : bar.wide ? "memory, 64 bits"
-                                             : "memory",
-                                  bar.address, MappingText(mapping)));
-    });
-    return lines;
-  };
-  const auto describe_platform = [&](const topology::PlatformSpec& device) {
-    return DescribePlatformDevice(inspection.machine.platform_device(device.name)->device());
-  };
-  fmt::print("{}", topology::RenderTree(*spec, describe, describe_platform));
+  spec->groups = topology::GroupsOf(inspection.machine);
+  spec->derives_groups = false;
+  if (json)
+    ShowJson(*spec, inspection);
+  else
+    ShowTree(*spec, inspection);
   return 0;
 }
 

@@ -77,6 +77,8 @@ ConfigSpace DeviceSlot::BuildConfig(bool multifunction) const {
                               .msix_bar = id.msix_bar,
                               .msix_pba_offset = MsixTable::PbaOffset(id.msix_vectors),
                               .express = id.express,
+                              .on_root_bus = machine().BridgeTo(bdf_.segment, bdf_.bus) == nullptr,
+                              .acs = acs_,
                               .multifunction = multifunction},
                              bars_);
 }

@@ -43,7 +43,9 @@ class DeviceSlot final : public DeviceHost {
   Machine& machine() { return services_.machine(); }
   const Machine& machine() const { return services_.machine(); }
   IommuGroup& group() { return services_.group(); }
-  void set_group(IommuGroup& group) { services_.set_group(group); }
+  // Null before it is known.
+  IommuGroup* group_if_any() const { return services_.group_if_any(); }
+  void set_group(IommuGroup* group) { services_.set_group(group); }
   // Where its DMA goes, if not where that of its group does.
   void set_ioas(std::shared_ptr<Ioas> ioas) { services_.set_ioas(std::move(ioas)); }
 
@@ -53,7 +55,13 @@ class DeviceSlot final : public DeviceHost {
   // Stores what the hardware lets be stored and acts on it (bus mastering, INTx disable).
   void WriteConfig(std::size_t at, std::span<const std::byte> from);
   const BarLayouts& bars() const { return bars_; }
+  // Functions on its bus whose requester id its DMA may have, too.
+  const std::vector<Bdf>& dma_aliases() const { return dma_aliases_; }
+  void set_dma_aliases(std::vector<Bdf> aliases) { dma_aliases_ = std::move(aliases); }
   void set_owns_page(unsigned bar, bool owns) { bars_[bar]->owns_page = owns; }
+  // What it can do of access control, if it says so; before PlaceBars(). Of models that are express
+  // and not made from a dump.
+  void set_acs(std::optional<AcsBits> acs) { acs_ = acs; }
   // Gives BARs their addresses and builds config space; once, before use.
   void PlaceBars(const BarLayouts& placed, bool multifunction);
 
@@ -140,6 +148,8 @@ class DeviceSlot final : public DeviceHost {
   std::optional<std::string> driver_override_;
   std::unique_ptr<PciDevice> device_;
   BarLayouts bars_;
+  std::vector<Bdf> dma_aliases_;
+  std::optional<AcsBits> acs_;
   std::vector<std::byte> rom_;
   std::optional<RomLayout> rom_layout_;
   DeviceSlot* physical_function_ = nullptr;

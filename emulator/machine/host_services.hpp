@@ -40,7 +40,8 @@ class HostServices {
   const Machine& machine() const { return machine_; }
   const std::string& name() const { return name_; }
   IommuGroup& group() { return *group_; }
-  void set_group(IommuGroup& group) { group_ = &group; }
+  IommuGroup* group_if_any() const { return group_; }
+  void set_group(IommuGroup* group) { group_ = group; }
   // Where the DMA goes, if not where that of the group does.
   void set_ioas(std::shared_ptr<Ioas> ioas) { own_ioas_ = std::move(ioas); }
 

@@ -8,6 +8,8 @@
 
 namespace vfiolab {
 
+struct Bridge;
+
 class IommuGroup {
  public:
   explicit IommuGroup(unsigned id) : id_(id) {}
@@ -21,7 +23,7 @@ class IommuGroup {
   void Add(DeviceSlot& slot);
   void Add(PlatformSlot& slot);
   void Remove(DeviceSlot& slot) { std::erase(devices_, &slot); }
-  void AddBridge(Bdf bdf) { bridges_.push_back(bdf); }
+  void Add(Bridge& bridge);
 
   // True when no member is driven by a host driver, so that user space may own the group's DMA.
   // Bridges do not count: their driver does no DMA (iommu.c iommu_group_claim_dma_owner).

@@ -10,6 +10,7 @@
 #include "machine/pci_bus_type.hpp"
 #include "machine/platform_bus_type.hpp"
 #include "machine/polled_memory.hpp"
+#include "pci/bridge_config.hpp"
 #include "vfs/open_file.hpp"
 
 namespace vfiolab {
@@ -26,11 +27,28 @@ struct Bridge {
   Bdf bdf;
   u8 secondary_bus;
   u8 subordinate_bus;
-  BridgeWindows windows;
+  BridgeKind kind = BridgeKind::kRootPort;
+  BridgeIds ids = UsualIds(BridgeKind::kRootPort);
+  std::optional<AcsBits> acs = {};  // nothing: it has no such capability
+  BridgeWindows windows = {};
   ConfigSpace config{kExpressConfigSize};
   IommuGroup* group = nullptr;
   // Whether it says in time that its link is up again after a reset of the bus behind it.
   bool reports_link = true;
+
+  // Builds config space from the above. `multifunction`: it is function 0, and there are others.
+  void BuildConfig(bool multifunction);
+};
+
+// A device or a bridge: exactly one of the two is set.
+struct BusFunction {
+  DeviceSlot* slot = nullptr;
+  Bridge* bridge = nullptr;
+
+  bool operator==(const BusFunction&) const = default;
+  Bdf bdf() const { return slot != nullptr ? slot->bdf() : bridge->bdf; }
+  const ConfigSpace& config() const { return slot != nullptr ? slot->config() : bridge->config; }
+  IommuGroup* group() const { return slot != nullptr ? slot->group_if_any() : bridge->group; }
 };
 
 class Machine {
@@ -59,6 +77,14 @@ class Machine {
                                   std::string driver);
   Bridge& AddBridge(Bdf bdf, u8 secondary, u8 subordinate);
   IommuGroup& AddGroup(unsigned id);
+  // With the lowest number that has no members.
+  IommuGroup& AddNextGroup();
+  // Whether groups follow from the hierarchy (group_rules.hpp), also those of functions that come
+  // later; else each function keeps its own.
+  bool derives_groups() const { return derives_groups_; }
+  void set_derives_groups(bool derives) { derives_groups_ = derives; }
+  // Takes a function out of its group.
+  void Leave(DeviceSlot& slot);
 
   DeviceSlot* device(Bdf bdf);  // null when there is none
   const std::map<Bdf, std::unique_ptr<DeviceSlot>>& devices() const { return devices_; }
@@ -70,7 +96,12 @@ class Machine {
   const std::map<unsigned, IommuGroup>& groups() const { return groups_; }
   std::map<unsigned, IommuGroup>& groups() { return groups_; }
   // The bridge whose secondary bus this is; null for a root bus.
-  const Bridge* BridgeTo(u16 segment, u8 bus) const;
+  Bridge* BridgeTo(u16 segment, u8 bus) const;
+
+  // What is on a bus now, by address.
+  std::vector<BusFunction> FunctionsOn(u16 segment, u8 bus);
+  // Of a bus that only virtual functions are on: that of their physical one, beside which it is.
+  std::optional<u8> BusBeside(u16 segment, u8 bus) const;
 
   // The newest faults, oldest first; bounded, so `fault_count()` may be larger.
   const std::deque<FaultRecord>& faults() const { return faults_; }
@@ -112,7 +143,10 @@ class Machine {
   PciBusType pci_bus_{*this};
   PlatformBusType platform_bus_{*this};
   std::map<unsigned, IommuGroup> groups_;
+  bool derives_groups_ = false;
+  unsigned next_group_ = 0;  // none below has no members
   std::map<Bdf, Bridge> bridges_;
+  std::map<std::pair<u16, u8>, Bridge*> bridges_by_bus_;  // by segment and secondary bus
   std::deque<FaultRecord> faults_;
   u64 fault_count_ = 0;
   std::function<void(const FaultRecord&)> fault_listener_;

@@ -4,7 +4,7 @@
 
 #include <charconv>
 
-#include "machine/machine.hpp"
+#include "machine/group_rules.hpp"
 
 namespace vfiolab {
 namespace {
@@ -162,7 +162,7 @@ void PciBusType::Remove(DeviceSlot& slot, std::function<void()> done) {
       if (!slot.driver().empty()) return Remove(slot, done);  // it has got one meanwhile
       if (slot.present()) {                                   // else two have asked for it
         slot.set_present(false);
-        slot.group().Remove(slot);
+        machine_.Leave(slot);
         for (const auto& listener : listeners_) listener->OnRemoved(slot);
       }
       done();
@@ -182,7 +182,12 @@ void PciBusType::Rescan() {
 void PciBusType::FindAgain(DeviceSlot& slot) {
   slot.set_present(true);
   slot.set_driver_override(std::nullopt);
-  slot.group().Add(slot);
+  if (machine_.derives_groups()) {
+    slot.set_group(nullptr);
+    GroupFor(machine_, slot).Add(slot);
+  } else {
+    slot.group().Add(slot);
+  }
   for (const auto& listener : listeners_) listener->OnAdded(slot);
   if (const DeviceSlot* physical = slot.physical_function()) {
     const auto owner = drivers_.find(physical->driver());

@@ -37,7 +37,7 @@ class PlatformSlot final : public PlatformHost {
   const PlatformDevice& device() const { return *device_; }
   Machine& machine() { return services_.machine(); }
   IommuGroup& group() { return services_.group(); }
-  void set_group(IommuGroup& group) { services_.set_group(group); }
+  void set_group(IommuGroup& group) { services_.set_group(&group); }
 
   // Accesses of 1, 2, 4 or 8 bytes, naturally aligned, inside a region that exists.
   void ReadRegion(unsigned region, Offset at, std::span<std::byte> to);

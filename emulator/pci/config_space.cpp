@@ -48,6 +48,17 @@ u8 ConfigSpace::AddCapability(u8 id, std::size_t length, u8 at) {
   return where;
 }
 
+u16 ConfigSpace::AddExtendedCapability(u16 id, u8 version, std::size_t length) {
+  const auto where = static_cast<u16>(extended_free_from_);
+  CHECK_OURS(where + length <= size());
+  Set(where, 4, id | u32{version} << 16);
+  if (last_extended_ != 0)
+    Set(last_extended_, 4, (Get(last_extended_, 4) & 0xfffff) | u32{where} << 20);
+  last_extended_ = where;
+  extended_free_from_ = (where + length + 3) & ~std::size_t{3};
+  return where;
+}
+
 u8 ConfigSpace::FindCapability(u8 id) const {
   if (!(Get(PCI_STATUS, 2) & PCI_STATUS_CAP_LIST)) return 0;
   u8 at = static_cast<u8>(Get(PCI_CAPABILITY_LIST, 1) & 0xfc);  // the low bits are reserved

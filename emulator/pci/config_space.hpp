@@ -36,6 +36,8 @@ class ConfigSpace {
   // returns where it is.
   // `at` 0 places it after the last one.
   u8 AddCapability(u8 id, std::size_t length, u8 at = 0);
+  // The same for the extended list, behind kConventionalConfigSize.
+  u16 AddExtendedCapability(u16 id, u8 version, std::size_t length);
   // Where capability `id` is; 0 when there is none.
   u8 FindCapability(u8 id) const;
   // Where extended capability `id` is; 0 when there is none.
@@ -54,6 +56,8 @@ class ConfigSpace {
   std::vector<std::byte> writable_;
   u8 last_capability_ = 0;
   std::size_t free_from_ = 0x40;
+  u16 last_extended_ = 0;
+  std::size_t extended_free_from_ = kConventionalConfigSize;
 };
 
 }  // namespace vfiolab

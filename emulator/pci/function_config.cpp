@@ -2,12 +2,11 @@
 
 #include <linux/pci_regs.h>
 
+#include "pci/express_capability.hpp"
 #include "pci/writable_bits.hpp"
 
 namespace vfiolab {
 namespace {
-
-constexpr u16 kRootPortVendor = 0x1b36, kRootPortDevice = 0x000c;
 
 // What software may write in a header beside the BARs, and what firmware leaves there.
 void AddCommand(ConfigSpace& config) {
@@ -66,19 +65,6 @@ void AddMsix(ConfigSpace& config, const FunctionIdentity& id) {
   config.Set(at + PCI_MSIX_PBA, 4, id.msix_pba_offset | id.msix_bar);
 }
 
-void AddExpress(ConfigSpace& config, u16 port_type) {
-  const u8 at = config.AddCapability(PCI_CAP_ID_EXP, 60);
-  config.Set(at + PCI_EXP_FLAGS, 2,
-             2 | port_type << 4 | (port_type == PCI_EXP_TYPE_ROOT_PORT ? PCI_EXP_FLAGS_SLOT : 0));
-  config.Set(at + PCI_EXP_DEVCAP, 4,
-             PCI_EXP_DEVCAP_RBER | (port_type == PCI_EXP_TYPE_ENDPOINT ? PCI_EXP_DEVCAP_FLR : 0));
-  config.MakeWritable(at + PCI_EXP_DEVCTL, 2, 0x7fff);
-  // 2.5 GT/s, one lane, as an emulated link has no better truth.
-  config.Set(at + PCI_EXP_LNKCAP, 4, PCI_EXP_LNKCAP_SLS_2_5GB | 1 << 4);
-  config.Set(at + PCI_EXP_LNKSTA, 2, PCI_EXP_LNKSTA_CLS_2_5GB | 1 << 4);
-  config.Set(at + PCI_EXP_LNKCTL2, 2, PCI_EXP_LNKCTL2_TLS_2_5GT);
-}
-
 }  // namespace
 
 u32 BarLayout::TypeBits() const {
@@ -110,7 +96,8 @@ ConfigSpace BuildFunctionConfig(const FunctionIdentity& id, const BarLayouts& ba
   AddBars(config, bars);
   if (id.msi_vectors > 0) AddMsi(config, id.msi_vectors);
   if (id.msix_vectors > 0) AddMsix(config, id);
-  if (id.express) AddExpress(config, PCI_EXP_TYPE_ENDPOINT);
+  if (id.express) AddExpress(config, id.on_root_bus ? PCI_EXP_TYPE_RC_END : PCI_EXP_TYPE_ENDPOINT);
+  if (id.acs) AddAcs(config, *id.acs);
   return config;
 }
 
@@ -141,36 +128,6 @@ ConfigSpace BuildReplicaConfig(std::span<const std::byte> image,
     const bool bar = at >= PCI_BASE_ADDRESS_0 && at < PCI_CARDBUS_CIS;
     if (!bar) config.MakeWritable(at, 1, static_cast<u8>(writable[at]));
   }
-  return config;
-}
-
-ConfigSpace BuildRootPortConfig(u8 primary, u8 secondary, u8 subordinate, u8 slot,
-                                const BridgeWindows& windows) {
-  ConfigSpace config(kExpressConfigSize);
-  config.Set(PCI_VENDOR_ID, 2, kRootPortVendor);
-  config.Set(PCI_DEVICE_ID, 2, kRootPortDevice);
-  config.Set(PCI_COMMAND, 2, PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
-  config.Set(PCI_CLASS_REVISION, 4, 0x060400u << 8);
-  config.Set(PCI_HEADER_TYPE, 1, PCI_HEADER_TYPE_BRIDGE);
-  config.Set(PCI_PRIMARY_BUS, 1, primary);
-  config.Set(PCI_SECONDARY_BUS, 1, secondary);
-  config.Set(PCI_SUBORDINATE_BUS, 1, subordinate);
-  // A window whose base lies above its limit is closed.
-  const auto memory = windows.memory.value_or(std::pair{0xfff00000u, 0u});
-  config.Set(PCI_MEMORY_BASE, 2, memory.first >> 16 & 0xfff0);
-  config.Set(PCI_MEMORY_LIMIT, 2, memory.second >> 16 & 0xfff0);
-  const auto prefetch = windows.prefetchable.value_or(std::pair{u64{0xfff00000}, u64{0}});
-  config.Set(PCI_PREF_MEMORY_BASE, 2, (prefetch.first >> 16 & 0xfff0) | PCI_PREF_RANGE_TYPE_64);
-  config.Set(PCI_PREF_MEMORY_LIMIT, 2, (prefetch.second >> 16 & 0xfff0) | PCI_PREF_RANGE_TYPE_64);
-  config.Set(PCI_PREF_BASE_UPPER32, 4, static_cast<u32>(prefetch.first >> 32));
-  config.Set(PCI_PREF_LIMIT_UPPER32, 4, static_cast<u32>(prefetch.second >> 32));
-  const auto io = windows.io.value_or(std::pair{u16{0xf000}, u16{0}});
-  config.Set(PCI_IO_BASE, 1, io.first >> 8 & 0xf0u);
-  config.Set(PCI_IO_LIMIT, 1, io.second >> 8 & 0xf0u);
-  AddExpress(config, PCI_EXP_TYPE_ROOT_PORT);
-  const u8 express = config.FindCapability(PCI_CAP_ID_EXP);
-  config.Set(express + PCI_EXP_SLTCAP, 4, static_cast<u32>(slot) << 19);
-  config.Set(express + PCI_EXP_SLTSTA, 2, PCI_EXP_SLTSTA_PDS);
   return config;
 }
 

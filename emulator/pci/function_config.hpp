@@ -1,11 +1,9 @@
-// Builds the configuration space of functions and bridges from what they are.
+// Builds the configuration space of functions from what they are.
 #pragma once
-#include <linux/pci_regs.h>
-
 #include <array>
 #include <optional>
 
-#include "pci/config_space.hpp"
+#include "pci/express_capability.hpp"
 
 namespace vfiolab {
 
@@ -37,6 +35,8 @@ struct FunctionIdentity {
   unsigned msix_bar;
   u32 msix_pba_offset;
   bool express;
+  bool on_root_bus;            // a part of the root complex, if it is express
+  std::optional<AcsBits> acs;  // nothing: it has no such capability. Of those that are express
   bool multifunction;
 };
 
@@ -57,7 +57,7 @@ inline constexpr u32 kVirtualFunctionCommand = PCI_COMMAND_MASTER;
 void BecomeVirtualFunction(ConfigSpace& config, u32 command_bits = kVirtualFunctionCommand);
 
 // A type 0 header with the capabilities of `identity`: MSI (64-bit, at 0x40 where it is the only
-// one), MSI-X, PCI Express endpoint with function-level reset.
+// one), MSI-X, PCI Express with function-level reset.
 ConfigSpace BuildFunctionConfig(const FunctionIdentity& identity, const BarLayouts& bars);
 
 // The config space of a real function (`image`, 256 or 4096 bytes), put where `bars` say and at
@@ -66,15 +66,5 @@ ConfigSpace BuildFunctionConfig(const FunctionIdentity& identity, const BarLayou
 ConfigSpace BuildReplicaConfig(std::span<const std::byte> image,
                                std::span<const std::byte> writable, const BarLayouts& bars,
                                bool multifunction);
-
-struct BridgeWindows {
-  std::optional<std::pair<u32, u32>> memory;        // first and last byte
-  std::optional<std::pair<u64, u64>> prefetchable;  // likewise
-  std::optional<std::pair<u16, u16>> io;            // likewise
-};
-
-// A type 1 header of a PCI Express root port.
-ConfigSpace BuildRootPortConfig(u8 primary, u8 secondary, u8 subordinate, u8 slot,
-                                const BridgeWindows& windows);
 
 }  // namespace vfiolab

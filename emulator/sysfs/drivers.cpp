@@ -47,8 +47,8 @@ class Drivers final : public DriverListener {
 
   void OnAdded(DeviceSlot& slot) override {
     const PciFunction& function = FunctionOf(slot);
-    if (function.group != nullptr && function.group->size() == 1)
-      AddIommuGroup(tree_, machine_, *function.group);
+    if (function.group() != nullptr && function.group()->size() == 1)
+      AddIommuGroup(tree_, machine_, *function.group());
     AddFunction(tree_, function, cpus_);
     AddAccessFiles(tree_, function);
     AddFunctionLinks(tree_, function);
@@ -59,8 +59,8 @@ class Drivers final : public DriverListener {
     const PciFunction& function = FunctionOf(slot);
     RemoveFunctionLinks(tree_, function);
     tree_.Remove(function.path);
-    if (function.group != nullptr && function.group->size() == 0)
-      tree_.Remove(GroupPath(*function.group));
+    if (function.group() != nullptr && function.group()->size() == 0)
+      tree_.Remove(GroupPath(*function.group()));
   }
 
   void OnVirtualFunction(DeviceSlot& slot, bool comes) override {
@@ -103,12 +103,12 @@ class Drivers final : public DriverListener {
   }
 
   void OnUnbound(DeviceSlot& slot, const std::string& driver) override {
-    if (driver == kVfioPci) classes_->LeaveGroup(FunctionOf(slot).group);
+    if (driver == kVfioPci) classes_->LeaveGroup(FunctionOf(slot).group());
   }
 
  private:
   const PciFunction& FunctionOf(const DeviceSlot& slot) const {
-    return *std::ranges::find(layout_.functions, slot.bdf(), &PciFunction::bdf);
+    return *std::ranges::lower_bound(layout_.functions, slot.bdf(), {}, &PciFunction::bdf);
   }
 
   void Add(const PciFunction& function) {
@@ -116,7 +116,7 @@ class Drivers final : public DriverListener {
     AddDriver(driver);
     tree_.Link(function.path + "/driver", DriverPath(driver));
     tree_.Link(DriverPath(driver) + "/" + function.bdf.ToString(), function.path);
-    if (function.BoundToVfio()) classes_->AddVfio(function.path, function.group);
+    if (function.BoundToVfio()) classes_->AddVfio(function.path, function.group());
   }
 
   // Virtual functions come and go with their physical one alone.

@@ -193,8 +193,8 @@ void AddLinks(Tree& tree, const PciFunction& function) {
   // Before groups were objects of the kernel, a device's told its number.
   if (function.slot != nullptr && !function.slot->machine().kernel().has_vfio())
     tree.Line(path + "/iommu_group", std::to_string(function.slot->group().id()));
-  if (function.group == nullptr) return;
-  tree.Link(path + "/iommu_group", GroupPath(*function.group));
+  if (function.group() == nullptr) return;
+  tree.Link(path + "/iommu_group", GroupPath(*function.group()));
   tree.Link(path + "/iommu", kIommuPath);
 }
 

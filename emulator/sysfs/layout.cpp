@@ -15,6 +15,8 @@ std::string FunctionPath(const Machine& machine, Bdf bdf);
 std::string BusPath(const Machine& machine, u16 segment, u8 bus) {
   if (const Bridge* bridge = machine.BridgeTo(segment, bus))
     return FunctionPath(machine, bridge->bdf);
+  if (const auto beside = machine.BusBeside(segment, bus))
+    return BusPath(machine, segment, *beside);
   return "devices/pci" + BusName(segment, bus);
 }
 
@@ -23,26 +25,23 @@ std::string FunctionPath(const Machine& machine, Bdf bdf) {
   return BusPath(machine, bdf.segment, bdf.bus) + "/" + bdf.ToString();
 }
 
-std::map<Bdf, const IommuGroup*> Groups(const Machine& machine) {
-  std::map<Bdf, const IommuGroup*> groups;
-  if (!machine.kernel().has_vfio()) return groups;
-  for (const auto& [id, group] : machine.groups()) {
-    for (const DeviceSlot* slot : group.devices()) groups.emplace(slot->bdf(), &group);
-    for (const Bdf bridge : group.bridges()) groups.emplace(bridge, &group);
-  }
-  return groups;
-}
-
 }  // namespace
 
+std::string PciFunction::driver() const {
+  if (slot != nullptr) return slot->driver();
+  // The driver of ports knows no bridge to another kind of bus (drivers/pci/pcie/portdrv.c).
+  const auto type = ExpressType(bridge->config);
+  const bool is_port = type == PCI_EXP_TYPE_ROOT_PORT || type == PCI_EXP_TYPE_UPSTREAM ||
+                       type == PCI_EXP_TYPE_DOWNSTREAM;
+  return is_port ? "pcieport" : "";
+}
+
 Layout LayOut(Machine& machine) {
-  const std::map<Bdf, const IommuGroup*> groups = Groups(machine);
   Layout layout;
   std::map<std::string, std::string> buses;
   const auto add = [&](Bdf bdf, DeviceSlot* slot, Bridge* bridge) {
-    const auto group = groups.find(bdf);
-    layout.functions.push_back({bdf, FunctionPath(machine, bdf), slot, bridge,
-                                group == groups.end() ? nullptr : group->second});
+    layout.functions.push_back(
+        {bdf, FunctionPath(machine, bdf), slot, bridge, machine.kernel().has_vfio()});
     buses.emplace(BusName(bdf.segment, bdf.bus), BusPath(machine, bdf.segment, bdf.bus));
   };
   for (const auto& [bdf, slot] : machine.devices()) add(bdf, slot.get(), nullptr);

@@ -15,15 +15,19 @@ struct PciFunction {
   std::string path;  // below the bridges that lead to it: "devices/pci0000:00/0000:00:1c.0"
   DeviceSlot* slot;
   Bridge* bridge;
-  // Null when the IOMMU does not know the function, and on kernels that show no groups.
-  const IommuGroup* group;
+  bool shows_group;  // false on kernels that show none
 
   const ConfigSpace& config() const { return slot != nullptr ? slot->config() : bridge->config; }
+  // Null when the IOMMU does not know the function.
+  const IommuGroup* group() const {
+    if (!shows_group) return nullptr;
+    return slot != nullptr ? slot->group_if_any() : bridge->group;
+  }
   // Empty when none is bound.
-  std::string driver() const { return slot != nullptr ? slot->driver() : "pcieport"; }
+  std::string driver() const;
   bool BoundToVfio() const { return driver() == kVfioPci; }
   // A client can hold the device open only while its group's DMA leads somewhere.
-  bool InUse() const { return BoundToVfio() && group != nullptr && group->ioas() != nullptr; }
+  bool InUse() const { return BoundToVfio() && group() != nullptr && group()->ioas() != nullptr; }
 };
 
 struct PciBus {

@@ -56,16 +56,16 @@ TextFile::Store WhenAsked(std::function<Reply(long written)> act) {
 void AddFunctionLinks(Tree& tree, const PciFunction& function) {
   const std::string name = function.bdf.ToString();
   tree.Link("bus/pci/devices/" + name, function.path);
-  if (function.group == nullptr) return;
-  tree.Link(GroupPath(*function.group) + "/devices/" + name, function.path);
+  if (function.group() == nullptr) return;
+  tree.Link(GroupPath(*function.group()) + "/devices/" + name, function.path);
   tree.Link(std::string(kIommuPath) + "/devices/" + name, function.path);
 }
 
 void RemoveFunctionLinks(Tree& tree, const PciFunction& function) {
   const std::string name = function.bdf.ToString();
   tree.Remove("bus/pci/devices/" + name);
-  if (function.group == nullptr) return;
-  tree.Remove(GroupPath(*function.group) + "/devices/" + name);
+  if (function.group() == nullptr) return;
+  tree.Remove(GroupPath(*function.group()) + "/devices/" + name);
   tree.Remove(std::string(kIommuPath) + "/devices/" + name);
 }
 

@@ -193,6 +193,7 @@ void Check(const Draft& draft, std::span<const Model> models, ErrorList& errors)
   CheckIommu(draft, errors);
   CheckModels(draft, models, errors);
   CheckBuses(draft, errors);
+  CheckBridges(draft, errors);
   CheckNames(draft, errors);
   CheckGroups(draft, errors);
 }

@@ -26,10 +26,16 @@ void CheckReplica(const std::string& place, const DeviceDraft& device, ErrorList
 // bridge only, and inside those of the bridge they sit behind.
 void CheckBuses(const Draft& draft, ErrorList& errors);
 
+// Bridges: of a kind that fits where they are, with windows that are not backwards, made of whole
+// units (1M, for I/O 4K), and inside of those of the bridge that they sit behind, which has some,
+// too; with access control only where the kind has PCI Express. Devices: aliases on their own bus.
+void CheckBridges(const Draft& draft, ErrorList& errors);
+
 // Platform devices: each name used once.
 void CheckNames(const Draft& draft, ErrorList& errors);
 
-// Groups: each number used once. Members: there, and in one group only. Devices: in a group.
+// Groups, if there are any: each number used once. Members: there, and in one group only. Devices:
+// in a group.
 void CheckGroups(const Draft& draft, ErrorList& errors);
 
 // All of the above.

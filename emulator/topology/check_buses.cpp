@@ -2,6 +2,7 @@
 
 #include <array>
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -31,9 +32,19 @@ void AddAddresses(std::string_view list, const std::vector<T>& items, Addresses&
   }
 }
 
+// A physical function says where its virtual ones are; nobody looks for them.
+std::set<Bdf> VirtualFunctions(const Draft& draft) {
+  std::set<Bdf> functions;
+  for (const DeviceDraft& device : draft.devices)
+    if (device.bdf && device.physical_function) functions.insert(*device.bdf);
+  return functions;
+}
+
 // Software only looks for functions 1 to 7 of a device that has a function 0.
-void CheckFunctions(const Addresses& addresses, ErrorList& errors) {
+void CheckFunctions(const Addresses& addresses, const std::set<Bdf>& virtual_functions,
+                    ErrorList& errors) {
   for (const auto& [bdf, place] : addresses) {
+    if (virtual_functions.contains(bdf)) continue;
     Bdf first = bdf;
     first.function = 0;
     if (!addresses.contains(first))
@@ -118,8 +129,9 @@ void CheckRanges(const Segment& segment, ErrorList& errors) {
 
 // A bus that a bridge claims is none of its own, and can only be reached through another bridge.
 void CheckReachable(const std::map<u16, Segment>& segments, const Addresses& addresses,
-                    ErrorList& errors) {
+                    const std::set<Bdf>& virtual_functions, ErrorList& errors) {
   for (const auto& [bdf, place] : addresses) {
+    if (virtual_functions.contains(bdf)) continue;
     const auto segment = segments.find(bdf.segment);
     if (segment == segments.end() || segment->second.contains(bdf.bus)) continue;
     const Bridge* claimed_by = ClaimedBy(segment->second, bdf.bus);
@@ -138,10 +150,11 @@ void CheckBuses(const Draft& draft, ErrorList& errors) {
   Addresses addresses;
   AddAddresses("bridges", draft.bridges, addresses, errors);
   AddAddresses("devices", draft.devices, addresses, errors);
-  if (draft.addresses_known) CheckFunctions(addresses, errors);
+  const std::set<Bdf> virtual_functions = VirtualFunctions(draft);
+  if (draft.addresses_known) CheckFunctions(addresses, virtual_functions, errors);
   const auto segments = SortBridges(draft, errors);
   for (const auto& [number, segment] : segments) CheckRanges(segment, errors);
-  CheckReachable(segments, addresses, errors);
+  CheckReachable(segments, addresses, virtual_functions, errors);
 }
 
 }  // namespace vfiolab::topology

@@ -66,6 +66,7 @@ std::map<MemberDraft, std::string> CheckMembers(const Draft& draft, ErrorList& e
 }  // namespace
 
 void CheckGroups(const Draft& draft, ErrorList& errors) {
+  if (draft.derives_groups) return;
   CheckIds(draft.groups, errors);
   const auto members = CheckMembers(draft, errors);
   if (!draft.members_known) return;

@@ -20,6 +20,8 @@ struct DeviceDraft {
   std::optional<NamedFile> rom;                           // likewise
   std::optional<Bdf> physical_function;
   bool reset = true;
+  std::optional<AcsBits> acs;
+  std::vector<std::optional<Bdf>> dma_aliases;
 };
 
 struct PlatformDraft {
@@ -30,10 +32,24 @@ struct PlatformDraft {
   bool reset = true;
 };
 
+struct WindowDraft {
+  std::optional<u64> first;
+  std::optional<u64> last;
+};
+
 struct BridgeDraft {
+  std::string name;    // empty: none
+  std::string behind;  // the name of the bridge that `bdf` is behind; empty: it is on a known bus
   std::optional<Bdf> bdf;
+  std::optional<BridgeKind> kind;
   std::optional<u8> secondary_bus;
   std::optional<u8> subordinate_bus;
+  std::optional<std::optional<AcsBits>> acs;  // absent: the usual
+  std::optional<u16> vendor_id;
+  std::optional<u16> device_id;
+  std::optional<WindowDraft> memory;
+  std::optional<WindowDraft> prefetchable;
+  std::optional<WindowDraft> io;
   bool reports_link = true;
 };
 
@@ -66,6 +82,10 @@ struct Draft {
   std::vector<DeviceDraft> devices;
   std::vector<PlatformDraft> platform;
   std::vector<GroupDraft> groups;
+  bool derives_groups = false;  // the file states none
+
+  // The segment and bus behind each bridge that has a name, once that is known.
+  std::map<std::string, std::optional<std::pair<u16, u8>>> buses;
 
   // False when some address, name or group member could not be read: then one that seems to be
   // missing may be there, and is not worth an error.

@@ -23,6 +23,7 @@ class JsonValue {
 
   const std::string& pointer() const { return pointer_; }
   bool IsNull() const { return value_->is_null(); }
+  bool IsFlag() const { return value_->is_boolean(); }
 
   // A whole number, as such or as a string like "0x1000" or "4K", from `min` to `max`.
   std::optional<u64> Number(u64 min = 0, u64 max = std::numeric_limits<u64>::max()) const;

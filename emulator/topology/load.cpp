@@ -64,6 +64,29 @@ GroupSpec FinishGroup(const GroupDraft& group) {
   return spec;
 }
 
+template <class T>
+std::optional<std::pair<T, T>> FinishWindow(const std::optional<WindowDraft>& window) {
+  if (!window) return std::nullopt;
+  return std::pair{static_cast<T>(*window->first), static_cast<T>(*window->last)};
+}
+
+BridgeSpec FinishBridge(const BridgeDraft& bridge) {
+  BridgeSpec spec{.bdf = *bridge.bdf,
+                  .kind = *bridge.kind,
+                  .ids = UsualIds(*bridge.kind),
+                  .secondary_bus = *bridge.secondary_bus,
+                  .subordinate_bus = *bridge.subordinate_bus,
+                  .acs = HasLink(*bridge.kind) ? std::optional(kUsualAcs) : std::nullopt,
+                  .windows = {.memory = FinishWindow<u32>(bridge.memory),
+                              .prefetchable = FinishWindow<u64>(bridge.prefetchable),
+                              .io = FinishWindow<u16>(bridge.io)},
+                  .reports_link = bridge.reports_link};
+  if (bridge.acs) spec.acs = *bridge.acs;
+  if (bridge.vendor_id) spec.ids.vendor = *bridge.vendor_id;
+  if (bridge.device_id) spec.ids.device = *bridge.device_id;
+  return spec;
+}
+
 // A draft without errors is complete.
 TopologySpec Finish(const Draft& draft, std::string_view file_name) {
   TopologySpec spec;
@@ -71,9 +94,7 @@ TopologySpec Finish(const Draft& draft, std::string_view file_name) {
   spec.description = draft.description;
   spec.kernel = draft.kernel;
   spec.iommu = FinishIommu(draft);
-  for (const BridgeDraft& bridge : draft.bridges)
-    spec.bridges.push_back(
-        {*bridge.bdf, *bridge.secondary_bus, *bridge.subordinate_bus, bridge.reports_link});
+  for (const BridgeDraft& bridge : draft.bridges) spec.bridges.push_back(FinishBridge(bridge));
   for (const DeviceDraft& device : draft.devices) {
     DeviceSpec& added = spec.devices.emplace_back();
     added.bdf = *device.bdf;
@@ -84,6 +105,9 @@ TopologySpec Finish(const Draft& draft, std::string_view file_name) {
     added.rom = device.rom;
     added.physical_function = device.physical_function;
     added.reset = device.reset;
+    added.acs = device.acs;
+    for (const auto& alias : device.dma_aliases) added.dma_aliases.push_back(*alias);
+    std::ranges::sort(added.dma_aliases);
   }
   for (const PlatformDraft& device : draft.platform) {
     PlatformSpec& added = spec.platform.emplace_back();
@@ -93,6 +117,7 @@ TopologySpec Finish(const Draft& draft, std::string_view file_name) {
     for (const auto& [name, value] : device.params) added.params.emplace(name, *value);
     added.reset = device.reset;
   }
+  spec.derives_groups = draft.derives_groups;
   for (const GroupDraft& group : draft.groups) spec.groups.push_back(FinishGroup(group));
   SortBy(spec.bridges, &BridgeSpec::bdf);
   SortBy(spec.devices, &DeviceSpec::bdf);

@@ -11,16 +11,16 @@
 #include "device/params.hpp"
 #include "machine/pci_bus_type.hpp"
 #include "machine/platform_bus_type.hpp"
+#include "topology/bus_numbers.hpp"
 #include "topology/edit_distance.hpp"
 #include "topology/json_reader.hpp"
 #include "topology/policies.hpp"
+#include "topology/read_bridges.hpp"
 #include "topology/text.hpp"
 
 namespace vfiolab::topology {
 namespace {
 
-constexpr std::string_view kAddress = "a PCI address like \"0000:01:00.0\"";
-constexpr std::size_t kLongestName = 64;
 constexpr std::size_t kLongestDescription = 1000;
 
 // Neither C0 nor DEL nor (in UTF-8) C1: what is shown to people must not steer their terminal.
@@ -34,42 +34,11 @@ bool HasControlCharacter(std::string_view text) {
   return false;
 }
 
-// It becomes the name of a directory in sysfs. `others`: what it may have beside letters and
-// digits.
-bool IsSysfsName(std::string_view name, std::string_view others) {
-  return !name.empty() && name.size() <= kLongestName &&
-         std::all_of(name.begin(), name.end(), [&](char c) {
-           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                  others.find(c) != others.npos;
-         });
-}
-
 // It becomes the name of directories and links in sysfs, beside files that are called otherwise.
 bool IsPlatformName(const std::string& name) {
   constexpr std::array<std::string_view, 4> kTaken{"bind", "unbind", "module", "uevent"};
   return IsSysfsName(name, ".,-_:@") && !name.starts_with('.') && !Bdf::Parse(name) &&
          std::ranges::find(kTaken, name) == kTaken.end();
-}
-
-std::optional<Bdf> ReadBdf(const std::optional<JsonValue>& value) {
-  if (!value) return std::nullopt;
-  const auto text = value->Text(kAddress);
-  if (!text) return std::nullopt;
-  const auto bdf = Bdf::Parse(*text);
-  if (!bdf) value->Refuse("a PCI address", "segment:bus:device.function like \"0000:01:00.0\"");
-  return bdf;
-}
-
-template <class T>
-std::optional<T> ReadNumber(const std::optional<JsonValue>& value, T min, T max) {
-  const auto number = value ? value->Number(min, max) : std::nullopt;
-  if (!number) return std::nullopt;
-  return static_cast<T>(*number);
-}
-
-template <class T>
-void Assign(T& target, const std::optional<T>& value) {
-  if (value) target = *value;
 }
 
 ReservedDraft ReadReserved(const JsonValue& value) {
@@ -151,20 +120,6 @@ void ReadKernel(const JsonValue& value, Draft& draft) {
     Assign(draft.kernel.platform_reset_required, flag->Flag());
 }
 
-BridgeDraft ReadBridge(const JsonValue& value, Draft& draft) {
-  const JsonObject fields(value, {"bdf", "secondary_bus", "subordinate_bus", "reports_link"});
-  BridgeDraft bridge;
-  bridge.bdf = ReadBdf(fields.Need("bdf", kAddress));
-  if (!bridge.bdf) draft.addresses_known = false;
-  bridge.secondary_bus = ReadNumber(
-      fields.Need("secondary_bus", "the number of the bus behind the bridge"), u8{1}, u8{255});
-  const auto subordinate = fields.Find("subordinate_bus");
-  bridge.subordinate_bus =
-      subordinate ? ReadNumber(subordinate, u8{1}, u8{255}) : bridge.secondary_bus;
-  if (const auto flag = fields.Find("reports_link")) Assign(bridge.reports_link, flag->Flag());
-  return bridge;
-}
-
 // `own` is what VFIO's driver is called on the bus, `other` what it is called on the other one.
 std::string ReadDriver(const JsonValue& value, const Kernel& kernel, std::string_view own,
                        std::string_view other) {
@@ -181,10 +136,10 @@ std::string ReadDriver(const JsonValue& value, const Kernel& kernel, std::string
 }
 
 DeviceDraft ReadDevice(const JsonValue& value, Draft& draft) {
-  const JsonObject fields(
-      value, {"bdf", "model", "driver", "params", "rom", "physical_function", "reset"});
+  const JsonObject fields(value, {"bdf", "model", "driver", "params", "rom", "physical_function",
+                                  "reset", "acs", "dma_aliases"});
   DeviceDraft device;
-  device.bdf = ReadBdf(fields.Need("bdf", kAddress));
+  device.bdf = ReadBdf(fields.Need("bdf", kAddress), draft);
   if (!device.bdf) draft.addresses_known = false;
   if (const auto model = fields.Need("model", "the name of a device model, like \"edu\""))
     device.model = model->Text("the name of a device model, like \"edu\"");
@@ -197,9 +152,14 @@ DeviceDraft ReadDevice(const JsonValue& value, Draft& draft) {
       device.rom = NamedFile{*file, {}};
   if (const auto flag = fields.Find("reset")) Assign(device.reset, flag->Flag());
   if (const auto physical = fields.Find("physical_function")) {
-    device.physical_function = ReadBdf(physical);
+    device.physical_function = ReadBdf(physical, draft);
     if (!device.physical_function) draft.addresses_known = false;
   }
+  if (const auto acs = fields.Find("acs")) device.acs = ReadAcs(*acs);
+  if (const auto aliases = fields.Find("dma_aliases"))
+    aliases->Items("a list of PCI addresses", [&](const JsonValue& alias) {
+      device.dma_aliases.push_back(ReadBdf(alias, draft));
+    });
   if (const auto params = fields.Find("params"))
     JsonObject(*params).ForEach([&](const std::string& name, const JsonValue& item) {
       if (name != kConfigDump && name != kWritableDump) {
@@ -240,14 +200,14 @@ PlatformDraft ReadPlatform(const JsonValue& value, Draft& draft) {
 
 std::optional<MemberDraft> ReadMember(const JsonValue& value, const Draft& draft) {
   if (draft.platform.empty()) {
-    const auto bdf = ReadBdf(value);
+    const auto bdf = ReadBdf(value, draft);
     return bdf ? std::optional<MemberDraft>(*bdf) : std::nullopt;
   }
   const auto text = value.Text("a PCI address or the name of a platform device");
   if (!text) return std::nullopt;
   if (std::ranges::find(draft.platform, *text, &PlatformDraft::name) != draft.platform.end())
     return *text;
-  if (const auto bdf = Bdf::Parse(*text)) return *bdf;
+  if (const auto bdf = ParseAddress(*text, draft)) return *bdf;
   if (draft.names_known)
     value.Report(fmt::format("{} is neither a PCI address nor a platform device", Quote(*text)),
                  [&] {
@@ -300,9 +260,10 @@ std::string ReadText(const std::optional<JsonValue>& value, std::size_t longest)
   return *text;
 }
 
-void ReadLists(const JsonObject& fields, Draft& draft) {
+void ReadLists(const JsonObject& fields, Draft& draft, ErrorList& errors) {
   if (const auto bridges = fields.Find("bridges"))
     draft.addresses_known &= ReadList(*bridges, kMaxDevices, draft.bridges, draft, ReadBridge);
+  AssignBuses(draft, errors);
   const auto devices = fields.Need("devices", "a list of devices, which may be empty");
   draft.addresses_known &=
       devices && ReadList(*devices, kMaxDevices, draft.devices, draft, ReadDevice);
@@ -312,7 +273,8 @@ void ReadLists(const JsonObject& fields, Draft& draft) {
       platform->Report("a machine with this api has no platform devices",
                        "remove them, or \"api\"");
   }
-  const auto groups = fields.Need("groups", "a list of groups, which may be empty");
+  const auto groups = fields.Find("groups");
+  draft.derives_groups = !groups;
   draft.members_known &=
       groups && ReadList(*groups, kMaxGroupId + 1, draft.groups, draft, ReadGroup);
 }
@@ -345,7 +307,7 @@ Draft Read(const nlohmann::json& root, ErrorList& errors) {
   }
   if (const auto kernel = fields.Find("kernel")) ReadKernel(*kernel, draft);
   if (const auto iommu = fields.Find("iommu")) ReadIommu(*iommu, draft);
-  ReadLists(fields, draft);
+  ReadLists(fields, draft, errors);
   return draft;
 }
 

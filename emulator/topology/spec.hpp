@@ -9,6 +9,7 @@
 #include "iommu/iommu.hpp"
 #include "machine/kernel.hpp"
 #include "pci/bdf.hpp"
+#include "pci/bridge_config.hpp"
 
 namespace vfiolab::topology {
 
@@ -30,6 +31,8 @@ struct DeviceSpec {
   std::optional<NamedFile> rom;            // the expansion ROM
   std::optional<Bdf> physical_function;    // whose SR-IOV virtual function it is
   bool reset = true;                       // false: somebody has taken its reset methods away
+  std::optional<AcsBits> acs;              // what of access control it says that it can do
+  std::vector<Bdf> dma_aliases;            // whose requester ids its DMA may have, too; ordered
 
   bool operator==(const DeviceSpec&) const = default;
 };
@@ -46,11 +49,15 @@ struct PlatformSpec {
   bool operator==(const PlatformSpec&) const = default;
 };
 
-// A PCI Express root port, or a bridge below one, with the buses behind it.
+// A bridge or a port with the buses behind it.
 struct BridgeSpec {
   Bdf bdf;
-  u8 secondary_bus = 0;      // the bus right behind it
-  u8 subordinate_bus = 0;    // the highest bus behind it; defaults to secondary_bus
+  BridgeKind kind = BridgeKind::kRootPort;
+  BridgeIds ids = UsualIds(BridgeKind::kRootPort);
+  u8 secondary_bus = 0;        // the bus right behind it
+  u8 subordinate_bus = 0;      // the highest bus behind it; defaults to secondary_bus
+  std::optional<AcsBits> acs;  // what of access control it can do; nothing: it has no capability
+  BridgeWindows windows;       // those that are given; the others follow from what is behind it
   bool reports_link = true;  // false: does not say in time that its link is up again after a reset
 
   bool operator==(const BridgeSpec&) const = default;
@@ -73,6 +80,7 @@ struct TopologySpec {
   std::vector<DeviceSpec> devices;     // ordered by bdf
   std::vector<PlatformSpec> platform;  // ordered by name
   std::vector<GroupSpec> groups;       // ordered by id
+  bool derives_groups = false;         // they follow from the hierarchy: `groups` is empty
   std::vector<Model> plugins;          // models that devices name by path
 
   bool operator==(const TopologySpec&) const = default;

@@ -30,6 +30,17 @@ inline constexpr std::array<std::pair<ReservedKind, std::string_view>, 4> kReser
 std::string_view KindName(ReservedKind kind);
 std::optional<ReservedKind> ParseKind(std::string_view name);
 
+// As lspci names what ports can do of access control.
+inline constexpr std::array<std::pair<AcsBits, std::string_view>, 7> kAcsNames = {{
+    {PCI_ACS_SV, "SrcValid"},
+    {PCI_ACS_TB, "TransBlk"},
+    {PCI_ACS_RR, "ReqRedir"},
+    {PCI_ACS_CR, "CmpltRedir"},
+    {PCI_ACS_UF, "UpstreamFwd"},
+    {PCI_ACS_EC, "EgressCtrl"},
+    {PCI_ACS_DT, "DirectTrans"},
+}};
+
 // The three below make text from a file safe to print: printable ASCII only, and cut when long.
 std::string Quote(std::string_view text);        // "text"
 std::string Show(const nlohmann::json& value);   // scalars as JSON, else "an array", "an object"

@@ -29,6 +29,14 @@ json IommuToJson(const Iommu& iommu) {
           {"strict", iommu.strict}};
 }
 
+json AcsToJson(const std::optional<AcsBits>& acs) {
+  if (!acs) return false;
+  json names = json::array();
+  for (const auto& [bit, name] : kAcsNames)
+    if (*acs & bit) names.push_back(name);
+  return names;
+}
+
 json DeviceToJson(const DeviceSpec& device) {
   json params = json::object();
   for (const auto& [name, value] : device.params) params[name] = value;
@@ -40,6 +48,28 @@ json DeviceToJson(const DeviceSpec& device) {
   if (device.rom) told["rom"] = device.rom->file;
   if (device.physical_function) told["physical_function"] = device.physical_function->ToString();
   if (!device.reset) told["reset"] = false;
+  if (device.acs) told["acs"] = AcsToJson(device.acs);
+  for (const Bdf alias : device.dma_aliases) told["dma_aliases"].push_back(alias.ToString());
+  return told;
+}
+
+json WindowToJson(u64 first, u64 last) {
+  return {{"first", fmt::format("{:#x}", first)}, {"last", fmt::format("{:#x}", last)}};
+}
+
+json BridgeToJson(const BridgeSpec& bridge) {
+  json told = {{"bdf", bridge.bdf.ToString()},
+               {"kind", NameOf(bridge.kind)},
+               {"secondary_bus", bridge.secondary_bus},
+               {"subordinate_bus", bridge.subordinate_bus},
+               {"vendor_id", fmt::format("{:#06x}", bridge.ids.vendor)},
+               {"device_id", fmt::format("{:#06x}", bridge.ids.device)},
+               {"acs", AcsToJson(bridge.acs)}};
+  const auto& [memory, prefetchable, io] = bridge.windows;
+  if (memory) told["memory"] = WindowToJson(memory->first, memory->second);
+  if (prefetchable) told["prefetchable"] = WindowToJson(prefetchable->first, prefetchable->second);
+  if (io) told["io"] = WindowToJson(io->first, io->second);
+  if (!bridge.reports_link) told["reports_link"] = false;
   return told;
 }
 
@@ -66,12 +96,7 @@ json ToJson(const TopologySpec& spec) { return ToJson(spec, {}); }
 json ToJson(const TopologySpec& spec, const DeviceFacts& facts,
             const PlatformFacts& platform_facts) {
   json bridges = json::array();
-  for (const BridgeSpec& bridge : spec.bridges) {
-    bridges.push_back({{"bdf", bridge.bdf.ToString()},
-                       {"secondary_bus", bridge.secondary_bus},
-                       {"subordinate_bus", bridge.subordinate_bus}});
-    if (!bridge.reports_link) bridges.back()["reports_link"] = false;
-  }
+  for (const BridgeSpec& bridge : spec.bridges) bridges.push_back(BridgeToJson(bridge));
   json devices = json::array();
   for (const DeviceSpec& device : spec.devices) {
     devices.push_back(DeviceToJson(device));
@@ -86,8 +111,8 @@ json ToJson(const TopologySpec& spec, const DeviceFacts& facts,
       {"iommu", IommuToJson(spec.iommu)},
       {"kernel",
        {{"version", spec.kernel.version.name}, {"line_interrupts", spec.kernel.line_interrupts}}},
-      {"devices", devices},
-      {"groups", groups}};
+      {"devices", devices}};
+  if (!spec.derives_groups) told["groups"] = groups;
   for (const PlatformSpec& device : spec.platform) {
     told["platform"].push_back(PlatformToJson(device));
     if (platform_facts) told["platform"].back()["facts"] = platform_facts(device);

@@ -39,8 +39,9 @@ class Device final : public GroupDevice, public ConfigEvents {
   // Whether a region answers: memory does while the client's COMMAND says so.
   bool Decodes(u32 region) const;
 
-  // The functions that a reset of the bus above reaches; empty on a root bus, which has no reset.
-  std::vector<DeviceSlot*> BusResetDevices() const;
+  // The functions that a reset of its bus reaches, bridges and what is behind them, too; empty on a
+  // root bus, which has no reset.
+  std::vector<BusFunction> BusResetFunctions() const;
 
   // A write to a BAR that is made each time an eventfd is signalled.
   struct BarWrite {

@@ -9,14 +9,25 @@ using uapi::CopyIn;
 using uapi::CopyOut;
 using uapi::IoctlCall;
 
-std::vector<DeviceSlot*> Device::BusResetDevices() const {
+namespace {
+
+// Each bridge before what is behind it (drivers/pci/bus.c pci_walk_bus).
+void Walk(Machine& machine, u16 segment, u8 bus, std::vector<BusFunction>& functions) {
+  for (const BusFunction& function : machine.FunctionsOn(segment, bus)) {
+    functions.push_back(function);
+    if (function.bridge != nullptr)
+      Walk(machine, segment, function.bridge->secondary_bus, functions);
+  }
+}
+
+}  // namespace
+
+std::vector<BusFunction> Device::BusResetFunctions() const {
   const Bdf bdf = slot_.bdf();
-  std::vector<DeviceSlot*> reached;
-  if (slot_.machine().BridgeTo(bdf.segment, bdf.bus) == nullptr) return reached;
-  for (const auto& [other, slot] : slot_.machine().devices())
-    if (other.segment == bdf.segment && other.bus == bdf.bus && slot->present())
-      reached.push_back(slot.get());
-  return reached;
+  std::vector<BusFunction> functions;
+  if (slot_.machine().BridgeTo(bdf.segment, bdf.bus) != nullptr)
+    Walk(slot_.machine(), bdf.segment, bdf.bus, functions);
+  return functions;
 }
 
 Reply DeviceFile::GetHotResetInfo(const IoctlCall& call) {
@@ -24,16 +35,21 @@ Reply DeviceFile::GetHotResetInfo(const IoctlCall& call) {
   vfio_pci_hot_reset_info info{};
   TRY(CopyIn(call, info, kHeader));
   std::vector<vfio_pci_dependent_device> affected;
-  for (DeviceSlot* slot : device_.BusResetDevices())
-    affected.push_back({.group_id = slot->group().id(),
-                        .segment = slot->bdf().segment,
-                        .bus = slot->bdf().bus,
-                        .devfn = slot->bdf().Devfn()});
+  bool grouped = true;
+  for (const BusFunction& function : device_.BusResetFunctions()) {
+    const Bdf bdf = function.bdf();
+    grouped &= function.group() != nullptr;
+    affected.push_back({.group_id = function.group() == nullptr ? 0 : function.group()->id(),
+                        .segment = bdf.segment,
+                        .bus = bdf.bus,
+                        .devfn = bdf.Devfn()});
+  }
   if (affected.empty()) return Fail(ENODEV, "no bridge above the device could reset its bus");
   info.flags = 0;
   info.count = static_cast<u32>(affected.size());
   const std::size_t room = (info.argsz - kHeader) / sizeof(vfio_pci_dependent_device);
   const bool fits = affected.size() <= room;
+  if (fits && !grouped) return Fail(EPERM, "the IOMMU does not know all that would be reset");
   if (fits)
     TRY(call.caller.memory().Write(call.pointer() + kHeader, std::as_bytes(std::span{affected})));
   TRY(CopyOut(call, info, kHeader));
@@ -47,7 +63,7 @@ Reply DeviceFile::HotReset(const IoctlCall& call) {
   TRY(CopyIn(call, reset, kHeader));
   if (reset.flags != 0 || reset.count == 0)
     return Fail(EINVAL, fmt::format("flags {:#x}, {} groups", reset.flags, reset.count));
-  const auto affected = device_.BusResetDevices();
+  const auto affected = device_.BusResetFunctions();
   if (affected.empty()) return Fail(ENODEV, "no bridge above the device could reset its bus");
   if (reset.count > affected.size())
     return Fail(EINVAL, fmt::format("{} groups for {} devices", reset.count, affected.size()));
@@ -61,14 +77,16 @@ Reply DeviceFile::HotReset(const IoctlCall& call) {
     if (!group) return Fail(EINVAL, fmt::format("descriptor {} is no group", fd));
     owned.push_back(&group->group().iommu_group());
   }
-  for (DeviceSlot* slot : affected) {
-    // The kernel does not count virtual functions among the devices that a bus reset may reach.
-    if (slot->driver() != kVfioPci || slot->physical_function() != nullptr ||
+  for (const BusFunction& function : affected) {
+    DeviceSlot* slot = function.slot;
+    // The kernel does not count virtual functions among the devices that a bus reset may reach, nor
+    // what is behind another bridge.
+    if (slot == nullptr || slot->driver() != kVfioPci || slot->physical_function() != nullptr ||
         std::ranges::count(owned, &slot->group()) == 0)
-      return Fail(EINVAL, slot->bdf().ToString() + " is not the caller's to reset");
+      return Fail(EINVAL, function.bdf().ToString() + " is not the caller's to reset");
   }
   if (device_.wanted_back()) return Fail(EAGAIN, "the kernel is taking the device back");
-  for (DeviceSlot* slot : affected) slot->ResetFunction();
+  for (const BusFunction& function : affected) function.slot->ResetFunction();
   if (!device_.slot().BusReturns()) return Fail(ENOTTY, "the link is not up after the reset");
   return 0;
 }

@@ -38,6 +38,31 @@ declare -A GROUPS_OF=(
   [many-vectors]=$'0000:01:00.0 1\n0000:02:00.0 2\n0000:03:00.0 3\n0000:04:00.0 4'
 )
 
+DEVICES[switch]=$(printf '0000:%s\n' 00:1c.0 00:1d.0 01:00.0 02:00.0 02:01.0 03:00.0 04:00.0 05:00.0 06:00.0 06:01.0 07:00.0 08:00.0)
+GROUPS_OF[switch]=$(paste -d' ' <(echo "${DEVICES[switch]}") <(printf '%s\n' 0 1 2 3 4 5 6 7 8 9 8 9))
+DEVICES[conventional]=$(printf '0000:%s\n' 00:1c.0 01:00.0 02:01.0 02:02.0 02:03.0 03:04.0 03:05.0)
+GROUPS_OF[conventional]=$(paste -d' ' <(echo "${DEVICES[conventional]}") <(printf '%s\n' 0 1 1 1 1 1 1))
+
+for topology in switch conventional; do
+  check "$topology: lspci lists the bridges and what is behind them" \
+    same "${DEVICES[$topology]}" "$(devices_of "$topology")"
+  check "$topology: lspci -vvv -xxxx has nothing to complain about" no_complaint "$topology"
+  check "$topology: lspci shows the group of each function" \
+    same "${GROUPS_OF[$topology]}" "$(groups_of "$topology")"
+done
+check "lspci -t draws the switches" \
+  says '1c\.0-\[01-04\]----00\.0-\[02-04\]--\+-00\.0-\[03\]----00\.0' lspci_of switch -tv
+check "and bridges to conventional PCI" \
+  says '1c\.0-\[01-03\]----00\.0-\[02-03\]--\+-01\.0' lspci_of conventional -tv
+check "ports are what they are" says 'Express \(v2\) Upstream Port' about switch 01:00.0
+check "with their access control" \
+  says 'ACSCtl:.*SrcValid\+ TransBlk- ReqRedir\+ CmpltRedir\+ UpstreamFwd\+' about switch 02:00.0
+check "or without" refuse says 'Access Control' about switch 06:00.0
+check "pcieport has the ports, and not the bridge to conventional PCI" \
+  same "0000:00:1c.0" "$(run_in conventional sh -c 'ls /sys/bus/pci/drivers/pcieport' | grep 0000)"
+check "vfiolab check says where stated groups differ from the hierarchy" \
+  says 'group 1 is several by the hierarchy' "$VFIOLAB" check -t "$TOPOLOGIES/shared-group.json"
+
 for topology in edu two-groups shared-group edu-behind-root-port many-vectors; do
   check "$topology: lspci lists exactly the emulated devices" \
     same "${DEVICES[$topology]}" "$(devices_of "$topology")"

@@ -76,7 +76,7 @@ class SampleMachine {
     AddDevice({0, 0, 0xb, 0}, kNic, {}, kVfio, NicBars());
     AddDevice({1, 5, 0, 0}, fake_devices::kScratch, {}, "", Memory32(0xfd000000, 4_KiB));
     IommuGroup& first = machine.AddGroup(1);
-    first.AddBridge({0, 0, 0x1c, 0});
+    first.Add(machine.bridges().at({0, 0, 0x1c, 0}));
     first.Add(*machine.device({0, 1, 0, 0}));
     first.Add(*machine.device({0, 1, 0, 1}));
     machine.AddGroup(6).Add(*machine.device({0, 0, 0xb, 0}));
@@ -111,10 +111,10 @@ class SampleMachine {
     outer.windows = {.memory = {{0xfe000000, 0xfe2fffff}},
                      .prefetchable = {{0x80000'0000, 0x80000'0000 + (1_MiB - 1)}},
                      .io = {{0x2000, 0x2fff}}};
-    outer.config = BuildRootPortConfig(0, 1, 2, 1, outer.windows);
+    outer.BuildConfig(false);
     Bridge& inner = machine.AddBridge({0, 1, 1, 0}, 2, 2);
     inner.windows = {.memory = {{0xfe200000, 0xfe2fffff}}, .prefetchable = {}, .io = {}};
-    inner.config = BuildRootPortConfig(1, 2, 2, 2, inner.windows);
+    inner.BuildConfig(false);
   }
 
   void AddDevice(Bdf bdf, const Model& model, const std::map<std::string, u64>& params,

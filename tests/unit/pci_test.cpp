@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 
 #include "pci/bdf.hpp"
+#include "pci/bridge_config.hpp"
 #include "pci/function_config.hpp"
 
 using namespace vfiolab;
@@ -22,6 +23,8 @@ constexpr FunctionIdentity kIdentity{.vendor_id = 0x1234,
                                      .msix_bar = 5,
                                      .msix_pba_offset = 0,
                                      .express = false,
+                                     .on_root_bus = false,
+                                     .acs = std::nullopt,
                                      .multifunction = false};
 
 }  // namespace
@@ -153,10 +156,20 @@ TEST_CASE("MSI, MSI-X and PCI Express show what the function has", "[config]") {
   CHECK((config.Get(express + 4u, 4) & PCI_EXP_DEVCAP_FLR) != 0);
 }
 
+static BridgeIdentity RootPort(u8 secondary, u8 subordinate, u8 slot) {
+  return {.kind = BridgeKind::kRootPort,
+          .ids = UsualIds(BridgeKind::kRootPort),
+          .acs = kUsualAcs,
+          .multifunction = false,
+          .primary = 0,
+          .secondary = secondary,
+          .subordinate = subordinate,
+          .slot = slot};
+}
+
 TEST_CASE("a root port shows its buses, its windows and its slot", "[config]") {
   const ConfigSpace config =
-      BuildRootPortConfig(0, 1, 3, 5,
-                          {.memory = std::pair{0xe0000000u, 0xe01fffffu},
+      BuildBridgeConfig(RootPort(1, 3, 5), {.memory = std::pair{0xe0000000u, 0xe01fffffu},
                            .prefetchable = std::pair{u64{0x800000000}, u64{0x8000fffff}},
                            .io = {}});
   CHECK(config.Get(PCI_HEADER_TYPE, 1) == 1);
@@ -173,7 +186,7 @@ TEST_CASE("a root port shows its buses, its windows and its slot", "[config]") {
 }
 
 TEST_CASE("a root port without windows has them closed: base above limit", "[config]") {
-  const ConfigSpace config = BuildRootPortConfig(0, 1, 1, 0, {});
+  const ConfigSpace config = BuildBridgeConfig(RootPort(1, 1, 0), {});
   CHECK(config.Get(PCI_MEMORY_BASE, 2) > config.Get(PCI_MEMORY_LIMIT, 2));
   CHECK((config.Get(PCI_PREF_MEMORY_BASE, 2) & 0xfff0) >
         (config.Get(PCI_PREF_MEMORY_LIMIT, 2) & 0xfff0));

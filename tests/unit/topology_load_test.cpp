@@ -81,7 +81,16 @@ TEST_CASE("every key of a topology file reaches the spec, sorted", "[topology]")
   const Bdf testdev{0, 2, 0, 0};
   const Bdf scratch{0, 2, 0, 1};
   const Bdf edu{1, 0, 0, 0};
-  CHECK(spec.bridges == std::vector<BridgeSpec>{{root_port, 1, 3, false}, {bridge, 2, 2}});
+  CHECK(spec.bridges == std::vector<BridgeSpec>{{.bdf = root_port,
+                                                 .secondary_bus = 1,
+                                                 .subordinate_bus = 3,
+                                                 .acs = kUsualAcs,
+                                                 .reports_link = false},
+                                                {.bdf = bridge,
+                                                 .kind = BridgeKind::kUpstreamPort,
+                                                 .ids = UsualIds(BridgeKind::kUpstreamPort),
+                                                 .secondary_bus = 2,
+                                                 .subordinate_bus = 2}});
   CHECK(spec.devices ==
         std::vector<DeviceSpec>{{testdev, "pci-testdev", "nvme", {{"membar", 65536}}},
                                 {scratch, "scratch", "", {}},
@@ -169,7 +178,7 @@ TEST_CASE("the topologies that come along load and are called like their files",
     if (!loaded) FAIL(ToString(loaded.error()));
     CHECK(loaded->name == entry.path().stem().string());
     CHECK_FALSE(loaded->description.empty());
-    CHECK_FALSE(loaded->groups.empty());
+    CHECK(loaded->groups.empty() == loaded->derives_groups);
     ++count;
   }
   CHECK(count >= 6);
